@@ -1,0 +1,1 @@
+//! Vanne's host: reads Kafka partitions, runs WebAssembly transforms, delivers objects exactly once.
