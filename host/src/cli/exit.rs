@@ -1,0 +1,46 @@
+//! Exit codes, and how a refusal is said.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: done, or drained.
+    Done,
+    /// 1: the configuration, or something that it names, is refused.
+    Refused,
+    /// 2: a lane halted.
+    Halted,
+    /// 3: the deadline passed.
+    DeadlinePassed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Halted => 2,
+            Exit::DeadlinePassed => 3,
+        })
+    }
+}
+
+/// Says why the command is refused.
+pub(crate) fn refused(why: &str) -> ExitCode {
+    say_refused(why);
+    Exit::Refused.into()
+}
+
+/// Writes `error: …` to standard error.
+pub(crate) fn say_refused(why: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _nobody_may_be_reading = writeln!(stderr, "error: {why}");
+}
+
+/// Writes a line of data to standard output.
+pub(crate) fn print(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _nobody_may_be_reading = writeln!(stdout, "{line}");
+}

@@ -1,0 +1,74 @@
+//! Why a pipeline can't start, or can't go on as a whole.
+
+use thiserror::Error;
+
+use super::lane;
+use crate::{config, ledger, plugin, source, store};
+
+/// What stops a pipeline.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The broker, or a topic.
+    #[error("{0}")]
+    Source(#[from] source::kafka::Error),
+    /// The source ended by itself.
+    #[error("the source has ended by itself")]
+    SourceGone,
+    /// A store can't be opened, or does not do what is needed.
+    #[error("{what} can't be used")]
+    Store {
+        /// Key of the configuration, such as `sinks.lake`.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The ledger refuses.
+    #[error("the ledger refuses")]
+    Ledger(#[from] ledger::Error),
+    /// A plugin can't be used.
+    #[error("transform `{transform}` can't be used")]
+    Plugin {
+        /// Its name in the configuration.
+        transform: String,
+        /// Why.
+        #[source]
+        source: plugin::Error,
+    },
+    /// The machine gives no threads, no time or no random numbers.
+    #[error("the system refuses")]
+    System(#[from] std::io::Error),
+    /// A lane, at start.
+    #[error("a lane can't start")]
+    Lane(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// What to do about it, where it is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// An error with all its causes on one line.
+#[must_use]
+pub fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! One cut on its way: staging finished, entry created, objects published, offset committed.
+//!
+//! Owns the order of those four. Does not know the open range behind it. Invariant: nothing after a
+//! step happens before that step is known to have happened; the task may be dropped at any await, and
+//! then what was sent may still happen, which the next owner finds and finishes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::Error;
+use super::entry::{self, Placed};
+use super::names::Names;
+use super::stager::{Place, Stager};
+use crate::batch::{Chunk, ClosedRange};
+use crate::crash;
+use crate::ledger::{Chain, Entry, INLINE_BYTES_MAX, LastEntry, Outcome, Tail};
+use crate::pipeline::context::Context;
+use crate::record::CutCause;
+use crate::source::Command;
+
+/// Everything that a cut needs to become an entry.
+pub(super) struct Cut {
+    pub(super) context: Arc<Context>,
+    pub(super) chain: Arc<Chain>,
+    pub(super) tail: Tail,
+    pub(super) names: Names,
+    pub(super) cause: CutCause,
+    pub(super) closed: ClosedRange,
+    pub(super) stager: Option<Stager>,
+    /// Chunks that were handed out and have not reached the stager.
+    pub(super) outbox: VecDeque<Chunk>,
+}
+
+/// How a cut ended.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// It is committed and published; this is the chain's new tail.
+    Committed(Tail),
+    /// Another writer owns the range; its entry is published, and this is the tail after it.
+    Adopted(Tail),
+    /// Its staged bytes were lost before it was committed: the range has to be made again.
+    Again,
+}
+
+/// A cut that is being committed; dropped, it stops where it stands.
+#[derive(Debug)]
+pub(super) struct Committing {
+    task: JoinHandle<Result<Settled, Error>>,
+}
+
+impl Committing {
+    pub(super) fn start(cut: Cut) -> Self {
+        Self { task: tokio::spawn(cut.commit()) }
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for the cut under way, for ever where there is none. Cancel-safe.
+pub(super) async fn settled(committing: &mut Option<Committing>) -> Result<Settled, Error> {
+    let Some(cut) = committing else { return std::future::pending().await };
+    let settled = (&mut cut.task).await;
+    *committing = None;
+    settled.unwrap_or_else(|error| Err(Error::TaskLost(error.to_string())))
+}
+
+/// Tells the group how far a lane is, once its last entry is published.
+pub(super) async fn commit_offset(context: &Context, chain: &Chain, names: &Names, published: &LastEntry) {
+    let commit = chain.commit(published);
+    let partition = names.origin.clone();
+    context.tell(Command::Commit { partition, offset: commit.offset, metadata: commit.metadata }).await;
+    crash::point("commit:sent");
+}
+
+impl Cut {
+    async fn commit(mut self) -> Result<Settled, Error> {
+        let Some(placed) = self.place_bytes().await? else { return Ok(Settled::Again) };
+        let entry = entry::build(&self, &placed);
+        crash::point("entry:before-create");
+        match self.chain.create(&self.tail, &entry, &placed.inline).await? {
+            Outcome::Mine(last) => {
+                crash::point("entry:created");
+                self.context.publish(&last).await?;
+                crash::point("publish:done");
+                commit_offset(&self.context, &self.chain, &self.names, &last).await;
+                self.context.count(&last.entry);
+                Ok(Settled::Committed(Tail::published(last)))
+            }
+            Outcome::Theirs(last) => {
+                let tail = self.chain.follow(last, &*self.context).await?;
+                if let Some(last) = &tail.last {
+                    commit_offset(&self.context, &self.chain, &self.names, last).await;
+                }
+                self.drop_staged(&entry).await;
+                Ok(Settled::Adopted(tail))
+            }
+        }
+    }
+
+    /// Brings all bytes of the cut to where the entry will say they are; `None`: they were lost.
+    async fn place_bytes(&mut self) -> Result<Option<Placed>, Error> {
+        let chunks: Vec<Chunk> =
+            self.outbox.drain(..).chain(std::mem::take(&mut self.closed.chunks)).collect();
+        let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
+        let stager = self.stager.take();
+        if stager.is_none() && !self.closed.handed_out && bytes <= INLINE_BYTES_MAX {
+            return Ok(Some(Placed::inline(chunks)));
+        }
+        let place = Place { context: Arc::clone(&self.context), names: self.names.clone() };
+        let mut stager = stager.unwrap_or_else(|| Stager::start(place));
+        for chunk in chunks {
+            stager.send(chunk).await?;
+        }
+        let Some(objects) = stager.finish().await? else { return Ok(None) };
+        crash::point("stage:finished");
+        Ok(Some(Placed::staged(objects)))
+    }
+
+    /// Removes this attempt's staged bytes, after another writer's entry was read at its start.
+    async fn drop_staged(&self, entry: &Entry) {
+        for (sink, object) in entry.objects() {
+            if let crate::ledger::Staged::Path(path) = &object.staged {
+                self.context.drop_staged(sink, path).await;
+            }
+        }
+    }
+}
+
+/// Bytes that travel in an entry, in pieces.
+pub(super) type Inline = Vec<Bytes>;

@@ -1,0 +1,89 @@
+//! Why a lane halts. Each of these leaves its records in Kafka and its chain as it is.
+
+use thiserror::Error;
+
+use crate::pipeline::cpu::JobLost;
+use crate::record::{OffsetRange, TopicPartition};
+use crate::{batch, ledger, sink, source, transform};
+
+/// What halted a lane.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// A plugin gave up on its first batch.
+    #[error("a plugin refused offsets {range} of {lane}: {text}")]
+    Fatal {
+        /// The lane.
+        lane: TopicPartition,
+        /// The batch.
+        range: OffsetRange,
+        /// The plugin's words.
+        text: String,
+    },
+    /// The transforms can't run.
+    #[error("the transforms can't run")]
+    Transform(#[from] transform::Error),
+    /// A range can't be built.
+    #[error("a range can't be built")]
+    Batch(#[from] batch::Error),
+    /// The ledger can't or must not go on.
+    #[error("the chain can't go on")]
+    Ledger(#[from] ledger::Error),
+    /// Bytes can't be staged.
+    #[error("bytes can't be staged")]
+    Stage(#[from] sink::object_store::StageError),
+    /// Objects can't be published.
+    #[error("an entry can't be published")]
+    Publish(#[from] ledger::PublishError),
+    /// The broker can't be asked.
+    #[error("the broker can't be asked about the partition")]
+    Source(#[from] source::kafka::Error),
+    /// The chain ends beyond the partition.
+    #[error(
+        "the log of {lane} ends at offset {high}, before the end of its chain at {end}: it was truncated, or \
+         the topic was made again; see `host ledger new-chain`"
+    )]
+    Truncated {
+        /// The lane.
+        lane: TopicPartition,
+        /// End of the log.
+        high: u64,
+        /// End of the chain.
+        end: u64,
+    },
+    /// The topic is not the one that the chain is about.
+    #[error("topic `{topic}` has id {now}, but this lane reads {before}: it was made again; restart the host")]
+    TopicMadeAgain {
+        /// Its name.
+        topic: String,
+        /// The id now.
+        now: String,
+        /// The id that the lane began with.
+        before: String,
+    },
+    /// An embedded broker can't be read again.
+    #[error(
+        "{lane} would have to be read again from offset {offset}, which an embedded broker does not keep; \
+         run it again"
+    )]
+    EmbeddedRewind {
+        /// The lane.
+        lane: TopicPartition,
+        /// The offset.
+        offset: u64,
+    },
+    /// The source ended.
+    #[error("the source has ended")]
+    SourceGone,
+    /// The stager ended before its range.
+    #[error("staging ended before its range")]
+    StagingLost,
+    /// A job of the lane panicked.
+    #[error(transparent)]
+    JobLost(#[from] JobLost),
+    /// A task of the lane panicked: a bug in the host.
+    #[error("a task of the lane was lost: {0}")]
+    TaskLost(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Entropy(#[from] std::io::Error),
+}

@@ -1,0 +1,343 @@
+//! A lane: one assigned partition, from its first batch to its last entry.
+//!
+//! Owns the partition's position, its open range, its cuts and its epochs. Does not know other lanes,
+//! the group, or the process's end; `supervisor` tells it to drain. Parts: `work` (what runs on the CPU
+//! pool), `stager` (bytes to the store while the range is open), `commit` (entry, publish, offset),
+//! `drain` (the end).
+//!
+//! Invariant: everything that a lane has taken in since the end of its last published entry is in its
+//! open range or in the one cut that is being committed; an epoch that is over can add to neither.
+
+mod commit;
+mod drain;
+mod entry;
+mod error;
+mod names;
+mod stager;
+mod start;
+mod work;
+
+pub(in crate::pipeline) use error::Error;
+pub(in crate::pipeline) use start::start;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::commit::{Committing, Settled};
+use self::names::Names;
+use self::stager::{Place, Stager};
+use self::work::{Postponed, Work};
+use super::Stats;
+use super::context::Context;
+use crate::batch::{Chunk, OpenRange};
+use crate::clock;
+use crate::ledger::{Chain, Tail};
+use crate::record::{Batch, CutCause, Epoch};
+use crate::source::{Command, Outlet};
+
+/// What the supervisor tells a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Control {
+    /// Take nothing more in, deliver what is there, close the chain, and end.
+    Drain {
+        /// What to write as the cause of the last cut.
+        cause: CutCause,
+        /// When to give up.
+        deadline: Instant,
+    },
+    /// The broker has nothing at the lane's position.
+    OutOfRange,
+}
+
+/// How a lane ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Everything up to its end is published and committed.
+    Reached,
+    /// Drained in time.
+    Drained,
+    /// The deadline came first; what was not committed comes again.
+    TimedOut,
+    /// The partition was lost, or the process gave up.
+    Abandoned,
+}
+
+/// What others may know of a lane, and how they reach it.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    /// Takes [`Control`] messages.
+    pub(super) control: mpsc::Sender<Control>,
+    /// Ends the lane where it stands, committing nothing more.
+    pub(super) abandon: CancellationToken,
+    /// The offset up to which it has taken records in.
+    pub(super) position: Arc<AtomicU64>,
+}
+
+/// Messages that may wait for a lane: one drain, one out-of-range report, and slack for repeats.
+const CONTROL_MESSAGES: usize = 8;
+
+/// The running lane.
+pub(super) struct Lane {
+    context: Arc<Context>,
+    names: Names,
+    chain: Arc<Chain>,
+    epoch: Epoch,
+    tail: Tail,
+    work: Option<Box<Work>>,
+    position: u64,
+    shared_position: Arc<AtomicU64>,
+    outlet: Outlet,
+    control: mpsc::Receiver<Control>,
+    pressure: watch::Receiver<u64>,
+    outbox: std::collections::VecDeque<Chunk>,
+    stager: Option<Stager>,
+    committing: Option<Committing>,
+    cut_wanted: Option<CutCause>,
+    postponed: Option<Postponed>,
+    until: Option<u64>,
+    held: u64,
+    last_settled: Instant,
+}
+
+/// What happens next to a lane.
+enum Next {
+    Control(Control),
+    Settled(Result<Settled, Error>),
+    Staged(Result<(), Error>),
+    Timer,
+    Pressure,
+    Batch(Option<Batch>),
+}
+
+impl Lane {
+    /// Works until the partition's end, a drain, or an error that halts it.
+    async fn work(&mut self) -> Result<Ended, Error> {
+        loop {
+            if self.has_reached_end() {
+                return self.finish().await;
+            }
+            match self.next().await {
+                Next::Control(Control::Drain { cause, deadline }) => return self.drain(cause, deadline).await,
+                Next::Control(Control::OutOfRange) => self.out_of_range().await?,
+                Next::Settled(settled) => self.settle(settled?).await?,
+                Next::Staged(sent) => sent?,
+                Next::Timer => self.timer().await?,
+                Next::Pressure => self.cut_wanted = self.cut_wanted.or(Some(CutCause::Memory)),
+                Next::Batch(Some(batch)) => self.take_in(batch, 0).await?,
+                Next::Batch(None) => return Err(Error::SourceGone),
+            }
+            self.want_cut_if_due();
+            if self.cut_wanted.is_some() && self.committing.is_none() {
+                self.cut().await?;
+            }
+        }
+    }
+
+    /// Waits for what happens next. Orders first, then what frees resources, then time, then new input.
+    async fn next(&mut self) -> Next {
+        let takes_input = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
+        let wake = self.next_wake();
+        let held = self.held;
+        let stager = self.stager.as_mut().filter(|_| !self.outbox.is_empty());
+        tokio::select! {
+            biased;
+            Some(control) = self.control.recv() => Next::Control(control),
+            settled = commit::settled(&mut self.committing) => Next::Settled(settled),
+            sent = stager::send_first(stager, &mut self.outbox) => Next::Staged(sent),
+            () = sleep_until(wake) => Next::Timer,
+            () = over_threshold(&mut self.pressure, held) => Next::Pressure,
+            batch = self.outlet.next(), if takes_input => Next::Batch(batch),
+        }
+    }
+
+    /// When the lane has to look up although nothing came.
+    fn next_wake(&self) -> Option<Instant> {
+        if let Some(postponed) = &self.postponed {
+            return Some(postponed.wake);
+        }
+        let cut = if self.cut_wanted.is_some() {
+            None
+        } else {
+            self.context.cut_policy.next_deadline(&self.range().state()).map(|at_ms| {
+                let wait = u64::try_from(at_ms.saturating_sub(clock::now_ms())).unwrap_or(0);
+                Instant::now() + Duration::from_millis(wait)
+            })
+        };
+        let idle_close = self.may_close().then(|| self.last_settled + self.context.config.cut.max_interval);
+        cut.into_iter().chain(idle_close).min()
+    }
+
+    /// A timer rang: a postponed batch comes again, or an idle chain is closed.
+    async fn timer(&mut self) -> Result<(), Error> {
+        if let Some(postponed) = self.postponed.take_if(|postponed| postponed.wake <= Instant::now()) {
+            return self.take_in(postponed.batch, postponed.attempt).await;
+        }
+        let idle_since = self.last_settled + self.context.config.cut.max_interval;
+        if self.may_close() && idle_since <= Instant::now() {
+            self.close().await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a batch through the transforms into the open range.
+    async fn take_in(&mut self, batch: Batch, attempt: u32) -> Result<(), Error> {
+        if batch.epoch != self.epoch {
+            return Ok(());
+        }
+        if batch.range.start != self.position {
+            tracing::error!(lane = %self.names.origin, expected = self.position, got = batch.range.start,
+                "the source skipped or repeated offsets; the lane goes back to what it expects");
+            return self.rewind(self.work.range.start()).await;
+        }
+        let context = Arc::clone(&self.context);
+        let taken = self.run_work(move |work| work.take_in(&context, batch, attempt)).await??;
+        Stats::add(&self.context.stats.taken_in, taken.records);
+        self.position = self.work.range.position();
+        self.shared_position.store(self.position, Ordering::Relaxed);
+        self.outbox.extend(taken.chunks);
+        self.postponed = taken.postponed;
+        if !self.outbox.is_empty() && self.stager.is_none() {
+            let place = Place { context: Arc::clone(&self.context), names: self.names.clone() };
+            self.stager = Some(Stager::start(place));
+        }
+        self.note_held();
+        Ok(())
+    }
+
+    /// Does CPU work on the pool; the lane waits without a thread.
+    async fn run_work<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce(&mut Work) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut work = self.work.take().expect("a job gives the work back before the next one");
+        let done = self.context.cpu.run(move || {
+            let result = job(&mut work);
+            (work, result)
+        });
+        let (work, result) = done.await?;
+        self.work = Some(work);
+        Ok(result)
+    }
+
+    fn note_held(&mut self) {
+        let held = self.range().held_bytes() as u64;
+        self.context.memory.change(self.held, held);
+        self.held = held;
+    }
+
+    fn want_cut_if_due(&mut self) {
+        if self.cut_wanted.is_some() || self.postponed.is_some() || self.range().is_empty() {
+            return;
+        }
+        let is_at_end = self.until.is_some_and(|until| self.position >= until);
+        let is_pressed = self.held > 0 && self.held >= *self.pressure.borrow();
+        let due = self.range().due(&self.context.cut_policy, clock::now_ms());
+        self.cut_wanted = due
+            .or_else(|| is_at_end.then_some(CutCause::End))
+            .or_else(|| is_pressed.then_some(CutCause::Memory));
+    }
+
+    /// Ends the open range and begins to commit it. Only called while no other cut is under way.
+    async fn cut(&mut self) -> Result<(), Error> {
+        let Some(cause) = self.cut_wanted.take() else { return Ok(()) };
+        if self.range().is_empty() {
+            return Ok(());
+        }
+        let closed = self.run_work(Work::cut).await??;
+        let next = Names::draw(&self.names.origin, self.names.lane(), self.position)?;
+        self.note_held();
+        self.committing = Some(Committing::start(commit::Cut {
+            context: Arc::clone(&self.context),
+            chain: Arc::clone(&self.chain),
+            tail: self.tail.clone(),
+            names: std::mem::replace(&mut self.names, next),
+            cause,
+            closed,
+            stager: self.stager.take(),
+            outbox: std::mem::take(&mut self.outbox),
+        }));
+        Ok(())
+    }
+
+    /// Takes note of how a cut ended.
+    async fn settle(&mut self, settled: Settled) -> Result<(), Error> {
+        self.last_settled = Instant::now();
+        match settled {
+            Settled::Committed(tail) => {
+                self.tail = tail;
+                Ok(())
+            }
+            Settled::Adopted(tail) => {
+                Stats::add(&self.context.stats.adopted, 1);
+                tracing::warn!(lane = %self.names.origin, end = tail.end,
+                    "another writer owns this range; its entry is published and adopted");
+                self.tail = tail;
+                self.rewind(self.tail.end).await
+            }
+            Settled::Again => {
+                tracing::warn!(lane = %self.names.origin, start = self.tail.end,
+                    "staged bytes were lost before they were committed; the range is made again");
+                self.rewind(self.tail.end).await
+            }
+        }
+    }
+
+    /// A new epoch that begins at `offset`: nothing taken in since then survives, a cut staged ahead
+    /// included. Only called while no cut is under way, or for the start of the open range.
+    async fn rewind(&mut self, offset: u64) -> Result<(), Error> {
+        if self.context.embedded.is_some() {
+            return Err(Error::EmbeddedRewind { lane: self.names.origin.clone(), offset });
+        }
+        self.epoch = self.context.next_epoch();
+        self.outbox.clear();
+        self.cut_wanted = None;
+        self.postponed = None;
+        self.stager = None;
+        self.names = Names::draw(&self.names.origin, self.names.lane(), offset)?;
+        self.work.as_mut().expect("no job is running").range.restart(offset);
+        self.position = offset;
+        self.shared_position.store(offset, Ordering::Relaxed);
+        self.note_held();
+        let partition = self.names.origin.clone();
+        self.context.tell(Command::Seek { partition, offset, epoch: self.epoch }).await;
+        Ok(())
+    }
+
+    fn range(&self) -> &OpenRange {
+        &self.work.as_ref().expect("no job is running").range
+    }
+
+    fn has_reached_end(&self) -> bool {
+        self.committing.is_none() && self.until.is_some_and(|until| self.tail.end >= until)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.context.memory.leave(self.held);
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends when the process wants memory back from lanes that hold as much as this one.
+async fn over_threshold(pressure: &mut watch::Receiver<u64>, held: u64) {
+    loop {
+        if pressure.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        if held > 0 && held >= *pressure.borrow_and_update() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! How a lane begins, and how it finds its feet when the broker has nothing at its position.
+//!
+//! Owns take-over: the chain's tail, its last entry published, the first offset to read. Invariant: no
+//! offset is read before the entry in front of it is known to be published.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::commit::{self, Cut};
+use super::names::Names;
+use super::work::Work;
+use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
+use crate::batch::OpenRange;
+use crate::clock;
+use crate::crash;
+use crate::ledger::{Chain, Commit, Kind, Tail};
+use crate::pipeline::Stats;
+use crate::pipeline::context::Context;
+use crate::record::{CutCause, OffsetRange, TopicPartition};
+use crate::retry::Backoff;
+use crate::source::{self, Command};
+
+/// Makes a lane: its handle, and the future that is its life.
+pub(in crate::pipeline) fn start(
+    context: Arc<Context>,
+    origin: TopicPartition,
+    commit: Option<Commit>,
+    until: Option<u64>,
+) -> (Handle, impl Future<Output = Result<Ended, Error>> + Send) {
+    let (sender, control) = mpsc::channel(CONTROL_MESSAGES);
+    let abandon = CancellationToken::new();
+    let position = Arc::new(AtomicU64::new(0));
+    let handle = Handle { control: sender, abandon: abandon.clone(), position: Arc::clone(&position) };
+    let life = async move {
+        tokio::select! {
+            biased;
+            () = abandon.cancelled() => Ok(Ended::Abandoned),
+            ended = live(context, origin, commit, until, control, position) => ended,
+        }
+    };
+    (handle, life)
+}
+
+async fn live(
+    context: Arc<Context>,
+    origin: TopicPartition,
+    commit: Option<Commit>,
+    until: Option<u64>,
+    mut control: mpsc::Receiver<Control>,
+    position: Arc<AtomicU64>,
+) -> Result<Ended, Error> {
+    let begin = Lane::begin(context, origin, commit, until, position);
+    let taken_over = tokio::select! {
+        biased;
+        // Nothing is taken in yet, so there is nothing to deliver.
+        () = drain_asked(&mut control) => return Ok(Ended::Drained),
+        lane = begin => lane,
+    };
+    let mut lane = taken_over?;
+    lane.control = control;
+    lane.work().await
+}
+
+async fn drain_asked(control: &mut mpsc::Receiver<Control>) {
+    loop {
+        match control.recv().await {
+            Some(Control::OutOfRange) => {}
+            Some(Control::Drain { .. }) | None => return,
+        }
+    }
+}
+
+impl Lane {
+    async fn begin(
+        context: Arc<Context>,
+        origin: TopicPartition,
+        commit: Option<Commit>,
+        until: Option<u64>,
+        shared_position: Arc<AtomicU64>,
+    ) -> Result<Self, Error> {
+        let tail;
+        let chain;
+        {
+            let _permit = context.take_overs.acquire().await;
+            chain = Arc::new(context.chain(&origin)?);
+            tail = take_over(&context, &chain, &origin, commit.as_ref()).await?;
+            crash::point("lane:taken-over");
+        }
+        let start = tail.end;
+        let names = Names::draw(&origin, &context.staging_lane(&origin)?, start)?;
+        let (intake, outlet) = source::intake();
+        let epoch = context.next_epoch();
+        shared_position.store(start, Ordering::Relaxed);
+        tracing::debug!(lane = %origin, start, "taken over");
+        context.memory.enter();
+        let (_, control) = mpsc::channel(1);
+        let lane = Self {
+            work: Some(Work::new(&context, context.lane_chain(), start)),
+            pressure: context.memory.watch(),
+            names,
+            chain,
+            epoch,
+            tail,
+            position: start,
+            shared_position,
+            outlet,
+            control,
+            outbox: VecDeque::new(),
+            stager: None,
+            committing: None,
+            cut_wanted: None,
+            postponed: None,
+            until,
+            held: 0,
+            last_settled: Instant::now(),
+            context,
+        };
+        // Even a lane that is at its end: the group waits for an answer to each partition that it gave.
+        lane.context.tell(Command::Assign { partition: origin, start, epoch, intake }).await;
+        Ok(lane)
+    }
+
+    /// The broker has nothing at the lane's position: records were lost to retention, or the log was cut
+    /// off, or the position was only just right.
+    pub(super) async fn out_of_range(&mut self) -> Result<(), Error> {
+        let origin = self.names.origin.clone();
+        let topic_id = self.context.topic_id(&origin.topic).await?;
+        if topic_id != self.chain.topic().id {
+            let before = self.chain.topic().id.clone();
+            return Err(Error::TopicMadeAgain { topic: origin.topic.to_string(), now: topic_id, before });
+        }
+        let log = self.context.watermarks(&origin).await?;
+        if self.position > log.high {
+            return Err(Error::Truncated { lane: origin, high: log.high, end: self.tail.end });
+        }
+        if self.position < log.low {
+            return self.record_gap(log.low).await;
+        }
+        // A leader that was behind for a moment: ask again, not at once.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.rewind(self.range().start()).await
+    }
+
+    /// Offsets up to `low` are gone: says so in the chain and goes on there.
+    async fn record_gap(&mut self, low: u64) -> Result<(), Error> {
+        if !self.range().is_empty() {
+            self.cut_wanted = Some(CutCause::Gap);
+        }
+        while self.committing.is_some() || self.cut_wanted.is_some() {
+            if self.committing.is_none() {
+                self.cut().await?;
+            }
+            if self.committing.is_some() {
+                let settled = commit::settled(&mut self.committing).await?;
+                self.settle(settled).await?;
+            }
+        }
+        let lost = OffsetRange { start: self.tail.end, end: low };
+        if lost.offsets() == 0 {
+            return self.rewind(self.tail.end).await;
+        }
+        tracing::error!(lane = %self.names.origin, first = lost.start, end = lost.end, offsets = lost.offsets(),
+            "records were lost to retention before this pipeline read them; the chain records the gap");
+        Stats::add(&self.context.stats.gap_offsets, lost.offsets());
+        self.range_mut().skip_to(low, clock::now_ms());
+        self.position = low;
+        self.cut_wanted = Some(CutCause::Gap);
+        self.cut().await?;
+        if self.committing.is_some() {
+            let settled = commit::settled(&mut self.committing).await?;
+            self.settle(settled).await?;
+        }
+        self.rewind(self.tail.end).await
+    }
+}
+
+/// The chain's tail with its last entry published; waits for a store that is away.
+async fn take_over(
+    context: &Arc<Context>,
+    chain: &Chain,
+    origin: &TopicPartition,
+    commit: Option<&Commit>,
+) -> Result<Tail, Error> {
+    let mut backoff = Backoff::for_services();
+    loop {
+        match chain.take_over(commit, &**context).await {
+            Ok(Some(tail)) => {
+                context.collect_garbage(chain, &tail).await;
+                return Ok(tail);
+            }
+            Ok(None) => return Ok(Tail::begin(context.first_offset(origin).await?)),
+            Err(error) if error.kind() == Kind::Transient => {
+                let wait = backoff.next_wait(&context.random);
+                tracing::warn!(lane = %origin, error = %crate::pipeline::error::chain_text(&error), ?wait,
+                    "the chain can't be taken over yet");
+                tokio::time::sleep(wait).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

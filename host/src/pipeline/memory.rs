@@ -1,0 +1,128 @@
+//! The process's one memory budget, and who has to give some back.
+//!
+//! Owns the shares and the count of what the lanes hold. Does not free anything itself: it names a
+//! threshold, and lanes that hold as much cut their ranges. Invariant: the shares add up to less than
+//! the budget, the rest being guests' memory and the program.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+/// librdkafka's queue gets a sixteenth of the budget, within these bounds: enough to cover a fetch
+/// round trip at full rate, and no more, since what waits there is fetched again after a pause.
+const SOURCE_QUEUE_BYTES: std::ops::RangeInclusive<u64> = (4 << 20)..=(32 << 20);
+
+/// Threshold that no lane reaches.
+const NO_PRESSURE: u64 = u64::MAX;
+
+/// The budget of one process.
+#[derive(Debug)]
+pub struct Memory {
+    total: u64,
+    held: AtomicU64,
+    lanes: AtomicU64,
+    pressure: watch::Sender<u64>,
+}
+
+impl Memory {
+    /// A budget of `total` bytes.
+    #[must_use]
+    pub fn new(total: u64) -> Self {
+        Self {
+            total,
+            held: AtomicU64::new(0),
+            lanes: AtomicU64::new(0),
+            pressure: watch::Sender::new(NO_PRESSURE),
+        }
+    }
+
+    /// Share of librdkafka's queue.
+    #[must_use]
+    pub fn source_queue(&self) -> u64 {
+        (self.total / 16).clamp(*SOURCE_QUEUE_BYTES.start(), *SOURCE_QUEUE_BYTES.end())
+    }
+
+    /// Share of the arenas between source and lanes.
+    #[must_use]
+    pub fn arenas(&self) -> u64 {
+        self.total / 8
+    }
+
+    /// Share of the lanes' buffers; over it the biggest lanes are cut.
+    #[must_use]
+    pub fn buffers(&self) -> u64 {
+        self.total / 2
+    }
+
+    /// Number of plugin instances that may be kept between batches, each taken for 2 MiB
+    /// (what a Rust guest holds after a 1 MiB batch): an eighth of the budget.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        usize::try_from(self.total / 8 / (2 << 20)).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// A lane has come.
+    pub fn enter(&self) {
+        self.lanes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A lane that held `held` bytes has gone.
+    pub fn leave(&self, held: u64) {
+        self.lanes.fetch_sub(1, Ordering::Relaxed);
+        self.change(held, 0);
+    }
+
+    /// Bytes that lanes hold in open buffers.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// A lane's buffers have grown or shrunk. Tells the biggest lanes when the share is used up.
+    pub fn change(&self, before: u64, after: u64) {
+        let held = if after >= before {
+            self.held.fetch_add(after - before, Ordering::Relaxed) + (after - before)
+        } else {
+            self.held.fetch_sub(before - after, Ordering::Relaxed) - (before - after)
+        };
+        let threshold = if held > self.buffers() {
+            (held / self.lanes.load(Ordering::Relaxed).max(1)).max(1)
+        } else {
+            NO_PRESSURE
+        };
+        self.pressure.send_if_modified(|current| {
+            // Only crossings wake the lanes: while the pressure lasts, the first threshold stands.
+            let crossed = (*current == NO_PRESSURE) != (threshold == NO_PRESSURE);
+            if crossed {
+                *current = threshold;
+            }
+            crossed
+        });
+    }
+
+    /// Watches the threshold: a lane that holds at least so many bytes is to cut.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.pressure.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_names_the_average_lane_and_ends_with_relief() {
+        let memory = Memory::new(1000);
+        let watcher = memory.watch();
+        memory.enter();
+        memory.enter();
+        memory.change(0, 400);
+        assert_eq!(*watcher.borrow(), NO_PRESSURE);
+        memory.change(0, 200);
+        assert_eq!(*watcher.borrow(), 300, "600 of 500 bytes over two lanes");
+        memory.change(400, 0);
+        assert_eq!(*watcher.borrow(), NO_PRESSURE);
+        assert_eq!(memory.held(), 200);
+    }
+}

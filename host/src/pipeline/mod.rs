@@ -1,0 +1,30 @@
+//! The order of the stages: partitions in, objects out, exactly once.
+//!
+//! ```text
+//!  source ──batches (2)──▶ lane ──job (1)──▶ cpu pool: transform, encode, compress
+//!    ▲                      │ ▲                    │
+//!    │                      │ └──── chunks ◀───────┘
+//!    │                      ├──chunks (1)──▶ stager ──▶ store
+//!    │                      └──one cut at a time──▶ commit: create entry ▶ publish ▶ commit offset
+//!    └────────────────── assign, seek, unassign, commit ◀── supervisor
+//! ```
+//!
+//! Numbers are what each hand-off holds at the most. Owns what no stage may know: which stage follows
+//! which, lanes and their epochs, draining, the end of a run. Invariant: a range's offset is committed
+//! after its entry is published, and its entry is created after the one before it is published.
+
+mod build;
+mod context;
+mod cpu;
+mod ends;
+mod error;
+mod lane;
+mod memory;
+mod progress;
+mod stats;
+mod supervisor;
+
+pub use build::{Prepared, RunOptions, prepare};
+pub use error::Error;
+pub use stats::Stats;
+pub use supervisor::{Outcome, Summary};

@@ -1,0 +1,292 @@
+//! The group's side of the pipeline: lanes come with assignments, drain with revocations, and all end
+//! with the process.
+//!
+//! Owns the set of lanes, answers to the source's events, and the phases of shutdown: stop intake, drain
+//! every lane under one deadline, give partitions back, leave the group. Does not touch records.
+//!
+//! Invariant: partitions are given back only after their lanes have ended; nothing is committed for a
+//! partition that was lost.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::context::Context;
+use super::ends::Ends;
+use super::lane::{self, Control, Ended};
+use super::progress::Progress;
+use super::{Error, Stats};
+use crate::record::{CutCause, TopicPartition};
+use crate::source::{Command, Event};
+
+/// How long lanes may drain when the group wants partitions back: well within Kafka's default
+/// `max.poll.interval.ms` and short enough that the other members do not wait long.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+
+const TICK: Duration = Duration::from_millis(250);
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything taken in is delivered and committed.
+    Drained,
+    /// At least one lane halted; its records are still in Kafka.
+    Halted,
+    /// The deadline passed before all lanes had drained; what was not committed comes again.
+    DeadlinePassed,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its counters.
+    pub stats: Arc<Stats>,
+    /// Why lanes halted, a line each, at most [`HALTS_KEPT`].
+    pub halts: Vec<String>,
+}
+
+/// Reasons for halted lanes that a summary keeps.
+pub const HALTS_KEPT: usize = 20;
+
+/// A rebalance that waits for lanes to drain.
+struct Revocation {
+    all: Vec<TopicPartition>,
+    waiting: BTreeSet<TopicPartition>,
+}
+
+/// The running pipeline.
+pub(super) struct Supervisor {
+    context: Arc<Context>,
+    events: mpsc::Receiver<Event>,
+    lanes: HashMap<TopicPartition, lane::Handle>,
+    tasks: JoinSet<(TopicPartition, Result<Ended, lane::Error>)>,
+    revocations: Vec<Revocation>,
+    ends: Option<Ends>,
+    progress: Progress,
+    halts: Vec<String>,
+    timed_out: bool,
+    stopping: Option<CutCause>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        context: Arc<Context>,
+        events: mpsc::Receiver<Event>,
+        ends: Option<Ends>,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            context,
+            events,
+            lanes: HashMap::new(),
+            tasks: JoinSet::new(),
+            revocations: Vec::new(),
+            ends,
+            progress,
+            halts: Vec::new(),
+            timed_out: false,
+            stopping: None,
+        }
+    }
+
+    /// Runs until `stop` says so, all partitions have reached their ends, or the source fails.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, Error> {
+        tokio::pin!(stop);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => {
+                    self.shut_down(CutCause::Shutdown).await;
+                    break;
+                }
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended),
+                event = self.events.recv() => self.on_event(event).await?,
+                _ = tick.tick() => self.on_tick().await,
+            }
+            if self.is_done() {
+                self.shut_down(CutCause::End).await;
+                break;
+            }
+        }
+        Ok(self.summary())
+    }
+
+    async fn on_event(&mut self, event: Option<Event>) -> Result<(), Error> {
+        match event {
+            Some(Event::Assigned(partitions)) => self.assign(partitions).await?,
+            Some(Event::Revoked(partitions)) => self.revoke(partitions).await,
+            Some(Event::Lost(partitions)) => self.lose(partitions),
+            Some(Event::OutOfRange { partition, offset }) => {
+                tracing::warn!(lane = %partition, offset, "the broker has nothing at this offset");
+                if let Some(lane) = self.lanes.get(&partition) {
+                    let _repeats_may_be_dropped = lane.control.try_send(Control::OutOfRange);
+                }
+            }
+            Some(Event::Fatal(error)) => return Err(Error::Source(error)),
+            None => return Err(Error::SourceGone),
+        }
+        Ok(())
+    }
+
+    /// Starts a lane for each partition that is not running yet.
+    async fn assign(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Error> {
+        tracing::info!(partitions = partitions.len(), "assigned");
+        let commits = self.context.committed(&partitions).await?;
+        for partition in partitions {
+            if self.lanes.contains_key(&partition) {
+                continue;
+            }
+            let until = self.ends.as_ref().and_then(|ends| ends.of(&partition));
+            let commit = commits.get(&partition).cloned();
+            let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), commit, until);
+            self.progress.add(&partition, &handle.position, until);
+            self.lanes.insert(partition.clone(), handle);
+            self.tasks.spawn(async move { (partition, lane.await) });
+        }
+        Ok(())
+    }
+
+    async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
+        tracing::info!(partitions = partitions.len(), "the group wants partitions back; draining their lanes");
+        let deadline = Instant::now() + REVOKE_DEADLINE;
+        let mut waiting = BTreeSet::new();
+        for partition in &partitions {
+            if self.lanes.contains_key(partition) {
+                self.drain(partition, CutCause::Revoke, deadline).await;
+                waiting.insert(partition.clone());
+            }
+        }
+        self.revocations.push(Revocation { all: partitions, waiting });
+        self.answer_revocations();
+    }
+
+    async fn drain(&self, partition: &TopicPartition, cause: CutCause, deadline: Instant) {
+        if let Some(lane) = self.lanes.get(partition) {
+            let _lane_may_have_ended = lane.control.send(Control::Drain { cause, deadline }).await;
+        }
+    }
+
+    fn lose(&mut self, partitions: Vec<TopicPartition>) {
+        tracing::warn!(partitions = partitions.len(), "partitions were lost; their lanes end without a commit");
+        let mut waiting = BTreeSet::new();
+        for partition in &partitions {
+            if let Some(lane) = self.lanes.get(partition) {
+                lane.abandon.cancel();
+                waiting.insert(partition.clone());
+            }
+        }
+        self.revocations.push(Revocation { all: partitions, waiting });
+        self.answer_revocations();
+    }
+
+    /// Gives back the partitions of each revocation whose lanes have all ended.
+    fn answer_revocations(&mut self) {
+        let source = &self.context.source;
+        self.revocations.retain_mut(|revocation| {
+            let done = revocation.waiting.is_empty();
+            if done {
+                source.send(Command::Unassign { partitions: std::mem::take(&mut revocation.all) });
+            }
+            !done
+        });
+    }
+
+    fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
+        let (partition, result) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a lane ended without a word; this is a bug");
+                self.halts.push(error.to_string());
+                return;
+            }
+        };
+        self.lanes.remove(&partition);
+        self.progress.remove(&partition);
+        match result {
+            Ok(Ended::Reached) => {
+                if let Some(ends) = &mut self.ends {
+                    ends.reached(&partition);
+                }
+            }
+            Ok(Ended::TimedOut) => self.timed_out = true,
+            Ok(Ended::Drained | Ended::Abandoned) => {}
+            Err(error) => self.halt(&partition, &error),
+        }
+        for revocation in &mut self.revocations {
+            revocation.waiting.remove(&partition);
+        }
+        self.answer_revocations();
+    }
+
+    fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
+        let reason = super::error::chain_text(error);
+        tracing::error!(lane = %partition, error = %reason,
+            "the lane halted; its records stay in Kafka, the other lanes go on");
+        Stats::add(&self.context.stats.halted, 1);
+        self.context.source.send(Command::Stop { partition: partition.clone() });
+        if self.halts.len() < HALTS_KEPT {
+            self.halts.push(format!("{partition}: {reason}"));
+        }
+        if let Some(ends) = &mut self.ends {
+            ends.reached(partition);
+        }
+    }
+
+    async fn on_tick(&mut self) {
+        self.progress.show(&self.context.stats);
+        if let Some(ends) = &mut self.ends {
+            ends.look_at_others(&self.context, &self.lanes).await;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let all_halted = !self.halts.is_empty() && self.lanes.is_empty() && self.ends.is_none();
+        let all_reached = self.ends.as_ref().is_some_and(|ends| ends.all_reached()) && self.lanes.is_empty();
+        all_halted || all_reached
+    }
+
+    /// Drains every lane under one deadline, gives all partitions back and leaves the group.
+    async fn shut_down(&mut self, cause: CutCause) {
+        self.stopping = Some(cause);
+        let deadline = Instant::now() + SHUTDOWN_DEADLINE;
+        let partitions: Vec<_> = self.lanes.keys().cloned().collect();
+        if !partitions.is_empty() {
+            tracing::info!(lanes = partitions.len(), "draining");
+        }
+        for partition in &partitions {
+            self.drain(partition, cause, deadline).await;
+        }
+        while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
+            self.lane_ended(ended);
+        }
+        if !self.tasks.is_empty() {
+            self.timed_out = true;
+            self.lanes.values().for_each(|lane| lane.abandon.cancel());
+            self.tasks.abort_all();
+        }
+        self.progress.end();
+        self.context.close_source().await;
+    }
+
+    fn summary(self) -> Summary {
+        let outcome = if !self.halts.is_empty() {
+            Outcome::Halted
+        } else if self.timed_out {
+            Outcome::DeadlinePassed
+        } else {
+            Outcome::Drained
+        };
+        Summary { outcome, stats: Arc::clone(&self.context.stats), halts: self.halts }
+    }
+}
