@@ -4,7 +4,9 @@
 //! `telemetry`) and `config`; `pipeline` alone knows the order of the stages. Read `record` for the
 //! nouns, then `pipeline` for the way that they go.
 
+pub mod batch;
 pub mod clock;
+pub mod codec;
 pub mod config;
 pub mod ledger;
 pub mod record;

@@ -9,32 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::record::OffsetRange;
-
-/// Why a range ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CutCause {
-    /// `cut.size`, counted after compression over all sinks.
-    Size,
-    /// `cut.records`.
-    Records,
-    /// `cut.interval` or `cut.max_interval`.
-    Age,
-    /// A million offsets, or `cut.max_interval`, with nothing to write.
-    Dropped,
-    /// The process needed the memory.
-    Memory,
-    /// The partition was moved to another consumer.
-    Revoke,
-    /// The process is stopping.
-    Shutdown,
-    /// `--until-end` and the end noted at start is reached.
-    End,
-    /// A transform changed.
-    Swap,
-    /// Records lost to retention: nobody read them.
-    Gap,
-}
+pub use crate::record::{CutCause, DEAD_LETTER_SINK};
 
 /// An object that an entry puts into the lake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,9 +121,6 @@ pub struct Entry {
     pub host_version: String,
 }
 
-/// Name in [`Entry::sinks`] of the dead letters; no configured sink can have it.
-pub const DEAD_LETTER_SINK: &str = "dead_letter";
-
 impl Entry {
     /// The range.
     #[must_use]
@@ -158,6 +130,8 @@ impl Entry {
 
     /// Every object with the name of its sink.
     pub fn objects(&self) -> impl Iterator<Item = (&str, &ObjectEntry)> {
-        self.sinks.iter().flat_map(|(sink, part)| part.objects.iter().map(move |object| (sink.as_str(), object)))
+        self.sinks
+            .iter()
+            .flat_map(|(sink, part)| part.objects.iter().map(move |object| (sink.as_str(), object)))
     }
 }

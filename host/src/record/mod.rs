@@ -2,9 +2,11 @@
 //! records. Data only: no input or output, no clock, no knowledge of any stage.
 
 mod arena;
+mod cut;
 mod outcome;
 
 pub use arena::{Arena, HeaderIter, Headers, NewRecord, RecordRef};
+pub use cut::{CutCause, DEAD_LETTER_SINK};
 pub use outcome::{Annotation, Failed, Failure, Output, OutputSource, Postponement, Transformed};
 
 use std::fmt;

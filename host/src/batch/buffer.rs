@@ -1,0 +1,241 @@
+//! One open object of one sink of one lane.
+//!
+//! Owns its bytes from line to compressed part. Does not know its name or its place. Below
+//! [`STREAM_FROM_BYTES`] it holds plain lines, which are compressed in one go with a context that the
+//! thread lends; above, it has an encoder of its own and gives away whole parts as they fill.
+//!
+//! Invariant: the parts taken and the tail of [`ObjectBuffer::finish`], in this order, are the object.
+
+use bytes::Bytes;
+
+use crate::codec::{self, Encoder};
+use crate::config::{Compression, Format};
+use crate::record::{Failure, RecordRef};
+
+/// Plain bytes from which an object streams through an encoder of its own. Smaller ones share the
+/// contexts of the CPU threads, which is what lets thousands of quiet lanes fit into memory.
+pub const STREAM_FROM_BYTES: usize = 1 << 20;
+
+/// Plain bytes that are handed to the encoder together: a call for each record costs more than the
+/// copy.
+const FEED_BYTES: usize = 64 << 10;
+
+/// How far compression shrinks the records of a lane: encoded bytes for 65,536 plain ones.
+///
+/// Begins at "not at all", so that the first estimate is never too low, and is measured by each object
+/// that is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio(u32);
+
+impl Default for Ratio {
+    fn default() -> Self {
+        Self(1 << 16)
+    }
+}
+
+impl Ratio {
+    /// From an object that is finished; an empty one tells nothing.
+    #[must_use]
+    pub fn measured(plain_bytes: u64, encoded_bytes: u64) -> Option<Self> {
+        let scaled = (u128::from(encoded_bytes) << 16).checked_div(u128::from(plain_bytes))?;
+        Some(Self(u32::try_from(scaled).unwrap_or(u32::MAX)))
+    }
+
+    fn apply(self, plain_bytes: usize) -> u64 {
+        let scaled = (plain_bytes as u128 * u128::from(self.0)) >> 16;
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is known of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectSummary {
+    /// Length as delivered.
+    pub bytes: u64,
+    /// Length before compression.
+    pub raw_bytes: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Offset of its first record.
+    pub first_offset: u64,
+    /// Offset of its last record.
+    pub last_offset: u64,
+    /// Smallest timestamp that is not negative; `None` where the broker gave none.
+    pub oldest_ms: Option<i64>,
+}
+
+/// An object that is complete.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its bytes after the parts that were taken; may be empty, and may be longer than a part.
+    pub tail: Bytes,
+    /// What it holds.
+    pub summary: ObjectSummary,
+}
+
+/// An object in the making.
+#[derive(Debug)]
+pub struct ObjectBuffer {
+    format: Format,
+    compression: Compression,
+    ratio: Ratio,
+    encoder: Option<Encoder>,
+    /// Lines that are not compressed yet; without compression, all that was not taken.
+    plain: Vec<u8>,
+    /// Compressed bytes that were not taken.
+    compressed: Vec<u8>,
+    taken_bytes: u64,
+    raw_bytes: u64,
+    records: u64,
+    first_offset: u64,
+    last_offset: u64,
+    oldest_ms: Option<i64>,
+}
+
+impl ObjectBuffer {
+    /// An empty object; it holds no memory but its own before the first record.
+    #[must_use]
+    pub fn new(format: Format, compression: Compression, ratio: Ratio) -> Self {
+        Self {
+            format,
+            compression,
+            ratio,
+            encoder: None,
+            plain: Vec::new(),
+            compressed: Vec::new(),
+            taken_bytes: 0,
+            raw_bytes: 0,
+            records: 0,
+            first_offset: 0,
+            last_offset: 0,
+            oldest_ms: None,
+        }
+    }
+
+    /// Encodes a record into a line.
+    ///
+    /// # Errors
+    /// What to write into the dead letter, where the format can't hold the value; the object is as it
+    /// was. Compression is not done here but in [`ObjectBuffer::feed`].
+    pub fn append(&mut self, record: &RecordRef<'_>) -> Result<(), Failure> {
+        let before = self.plain.len();
+        codec::encode_line(self.format, record.value, &mut self.plain).map_err(|error| Failure {
+            code: String::from("NotJson"),
+            detail: format!("{error}; the sink takes one JSON text a record (`format = \"json-lines\"`)"),
+        })?;
+        self.count(self.plain.len() - before, record.offset, record.timestamp_ms);
+        Ok(())
+    }
+
+    /// Appends a line that is encoded already, with its newline.
+    pub fn append_line(&mut self, line: &[u8], offset: u64, timestamp_ms: i64) {
+        self.plain.extend_from_slice(line);
+        self.count(line.len(), offset, timestamp_ms);
+    }
+
+    fn count(&mut self, line_bytes: usize, offset: u64, timestamp_ms: i64) {
+        if self.records == 0 {
+            self.first_offset = offset;
+        }
+        self.last_offset = offset;
+        self.records += 1;
+        self.raw_bytes += line_bytes as u64;
+        if timestamp_ms >= 0 {
+            self.oldest_ms = Some(self.oldest_ms.map_or(timestamp_ms, |oldest| oldest.min(timestamp_ms)));
+        }
+    }
+
+    /// Whether [`ObjectBuffer::feed`] has something to do; cheap, to be asked after each record.
+    #[inline]
+    #[must_use]
+    pub fn is_hungry(&self) -> bool {
+        let bound = if self.encoder.is_some() { FEED_BYTES } else { STREAM_FROM_BYTES };
+        self.plain.len() >= bound && self.compression != Compression::None
+    }
+
+    /// Compresses the lines that wait, and begins to stream with the first call.
+    ///
+    /// # Errors
+    /// Where the encoder fails; the object is lost then.
+    pub fn feed(&mut self) -> Result<(), codec::Error> {
+        if self.encoder.is_none() {
+            self.encoder = Encoder::new(self.compression)?;
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.write(&self.plain, &mut self.compressed)?;
+            self.plain.clear();
+            self.plain.shrink_to(FEED_BYTES * 2);
+        }
+        Ok(())
+    }
+
+    /// Length of the lines so far, before compression.
+    #[must_use]
+    pub fn raw_bytes(&self) -> u64 {
+        self.raw_bytes
+    }
+
+    /// Records so far.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Length after compression so far: exact for what left the encoder, estimated by the lane's ratio
+    /// for what is still plain. An encoder holds back up to a block (128 KiB plain) that is in neither.
+    #[inline]
+    #[must_use]
+    pub fn encoded_bytes(&self) -> u64 {
+        let exact = self.taken_bytes + self.compressed.len() as u64;
+        match self.compression {
+            Compression::None => exact + self.plain.len() as u64,
+            Compression::Gzip | Compression::Zstd => exact + self.ratio.apply(self.plain.len()),
+        }
+    }
+
+    /// Memory that it holds from the allocator.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let context = self.encoder.as_ref().map_or(0, Encoder::held_bytes);
+        self.plain.capacity() + self.compressed.capacity() + context
+    }
+
+    /// The next `part` bytes of the object, where so many are ready.
+    pub fn take_ready(&mut self, part: usize) -> Option<Bytes> {
+        let ready = match self.compression {
+            Compression::None => &mut self.plain,
+            Compression::Gzip | Compression::Zstd => &mut self.compressed,
+        };
+        if part == 0 || ready.len() < part {
+            return None;
+        }
+        let rest = ready.split_off(part);
+        let taken = std::mem::replace(ready, rest);
+        self.taken_bytes += taken.len() as u64;
+        Some(Bytes::from(taken))
+    }
+
+    /// Ends the object.
+    ///
+    /// # Errors
+    /// Where the encoder fails; the object is lost then.
+    pub fn finish(mut self) -> Result<Finished, codec::Error> {
+        let tail = match self.encoder.take() {
+            None => codec::compress(self.compression, self.plain)?,
+            Some(mut encoder) => {
+                encoder.write(&self.plain, &mut self.compressed)?;
+                encoder.finish(&mut self.compressed)?;
+                Bytes::from(self.compressed)
+            }
+        };
+        let summary = ObjectSummary {
+            bytes: self.taken_bytes + tail.len() as u64,
+            raw_bytes: self.raw_bytes,
+            records: self.records,
+            first_offset: self.first_offset,
+            last_offset: self.last_offset,
+            oldest_ms: self.oldest_ms,
+        };
+        Ok(Finished { tail, summary })
+    }
+}

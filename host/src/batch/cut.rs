@@ -1,0 +1,92 @@
+//! When a range is due to end by itself.
+//!
+//! Owns the rules and no state and no clock. Invariant: a decision depends on nothing but what it is
+//! given, and [`CutPolicy::next_deadline`] is the first time at which [`CutPolicy::due`] says yes
+//! though nothing else changes.
+
+use std::time::Duration;
+
+use crate::config;
+use crate::record::CutCause;
+
+/// Offsets that may pass with nothing to write until a range is cut: a lane that drops everything
+/// writes an entry now and then, so that a restart does not read it all again.
+pub const DROPPED_OFFSETS_MAX: u64 = 1_000_000;
+
+/// What is known of an open range. Times are milliseconds of one clock, the caller's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeState {
+    /// Bytes after compression over all sinks, dead letters included.
+    pub encoded_bytes: u64,
+    /// Records read.
+    pub records: u64,
+    /// Offsets passed, with or without a record.
+    pub offsets: u64,
+    /// When the first offset was passed; `None`: none was.
+    pub first_passed_ms: Option<i64>,
+    /// When the first record was buffered; `None`: there is nothing to write.
+    pub first_buffered_ms: Option<i64>,
+}
+
+/// The `[cut]` table as rules.
+#[derive(Clone, Copy, Debug)]
+pub struct CutPolicy {
+    interval_ms: i64,
+    max_interval_ms: i64,
+    size: Option<u64>,
+    records: Option<u64>,
+    min_size: u64,
+}
+
+impl CutPolicy {
+    /// Takes the configuration; a `max_interval` below `interval` counts as `interval`.
+    #[must_use]
+    pub fn new(cut: &config::Cut) -> Self {
+        let interval_ms = milliseconds(cut.interval);
+        Self {
+            interval_ms,
+            max_interval_ms: milliseconds(cut.max_interval).max(interval_ms),
+            size: cut.size,
+            records: cut.records,
+            min_size: cut.min_size,
+        }
+    }
+
+    /// Whether the range is to be cut now, and why.
+    ///
+    /// With something to write: size, then records, then age. With nothing to write, neither size nor
+    /// records nor age count, only [`CutCause::Dropped`].
+    #[must_use]
+    pub fn due(&self, range: &RangeState, now_ms: i64) -> Option<CutCause> {
+        let reached = |bound: Option<u64>, count: u64| bound.is_some_and(|bound| count >= bound);
+        let is_late = self.next_deadline(range).is_some_and(|deadline| now_ms >= deadline);
+        if range.first_buffered_ms.is_none() {
+            let is_long = range.offsets >= DROPPED_OFFSETS_MAX;
+            return (range.offsets > 0 && (is_long || is_late)).then_some(CutCause::Dropped);
+        }
+        if reached(self.size, range.encoded_bytes) {
+            return Some(CutCause::Size);
+        }
+        if reached(self.records, range.records) {
+            return Some(CutCause::Records);
+        }
+        is_late.then_some(CutCause::Age)
+    }
+
+    /// When the range is due by time alone; `None` for a range that has passed nothing, which has no
+    /// timer. To be asked anew after each batch: more bytes can only bring it forward.
+    #[must_use]
+    pub fn next_deadline(&self, range: &RangeState) -> Option<i64> {
+        let Some(first_buffered_ms) = range.first_buffered_ms else {
+            let first_passed_ms = range.first_passed_ms?;
+            return Some(first_passed_ms.saturating_add(self.max_interval_ms));
+        };
+        let is_worth_writing = range.encoded_bytes >= self.min_size;
+        let wait_ms = if is_worth_writing { self.interval_ms } else { self.max_interval_ms };
+        Some(first_buffered_ms.saturating_add(wait_ms))
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,20 @@
+//! What a lane has read and not yet committed: open objects, and the accounts of their range.
+//!
+//! Owns encoding outputs into objects, when a range is due to end, and what becomes of each record.
+//! Does not know where objects go, the ledger, or the clock: it hands out bytes and numbers, and is
+//! told the time. Everything here is plain data worked by one thread at a time.
+//!
+//! Invariant: of every record taken in, exactly one of dropped, dead and kept is counted, and every
+//! failure is a dead letter in the same range.
+
+mod buffer;
+mod cut;
+mod dead_letter;
+mod error;
+mod range;
+
+pub use buffer::{Finished, ObjectBuffer, ObjectSummary, Ratio, STREAM_FROM_BYTES};
+pub use cut::{CutPolicy, DROPPED_OFFSETS_MAX, RangeState};
+pub use dead_letter::{DeadLetter, Header, Of, Provenance};
+pub use error::Error;
+pub use range::{Accounts, Chunk, ClosedRange, OpenRange, SinkAccounts, SinkSpec, Sinks, Worked};

@@ -1,0 +1,331 @@
+//! Whether bytes are one JSON text (RFC 8259), and the same text on one line.
+//!
+//! Owns the grammar and nothing of the meaning: numbers stay as written whatever their size, names may
+//! repeat, and an escaped lone surrogate passes, all as the RFC has it. Invariant: memory and stack do
+//! not grow with the text; nesting beyond [`DEPTH_MAX`] is refused.
+
+use thiserror::Error;
+
+/// How deep arrays and objects may nest. Real records stay below 20; readers of JSON lines commonly
+/// stop between 128 and 1,024.
+pub const DEPTH_MAX: usize = 512;
+
+/// Why bytes are not one JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not JSON at byte {at}: {what}")]
+pub struct NotJson {
+    /// The byte at which it shows, from 0.
+    pub at: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+/// Where the text stands in the bytes that were checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    /// First byte of the text, after white space.
+    pub(super) start: usize,
+    /// First byte after the text, before white space.
+    pub(super) end: usize,
+    /// Whether white space inside the text breaks the line.
+    pub(super) broken: bool,
+}
+
+/// Checks that `bytes` are UTF-8 and one JSON text, with white space around it at the most.
+pub(super) fn check(bytes: &[u8]) -> Result<Text, NotJson> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(NotJson { at: error.valid_up_to(), what: "bytes that are not UTF-8" });
+    }
+    let mut scanner = Scanner { bytes, at: 0, broken: false };
+    scanner.skip_space();
+    let start = scanner.at;
+    scanner.broken = false;
+    scanner.text()?;
+    let (end, broken) = (scanner.at, scanner.broken);
+    scanner.skip_space();
+    if scanner.at < bytes.len() {
+        return Err(scanner.wrong("more after the end of the text"));
+    }
+    Ok(Text { start, end, broken })
+}
+
+/// Appends a text that [`check`] has passed, without the white space outside its strings.
+pub(super) fn compact(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(quote) = memchr::memchr(b'"', rest) {
+        let (before, from_quote) = rest.split_at(quote);
+        push_without_space(before, out);
+        let (string, after) = from_quote.split_at(string_length(from_quote));
+        out.extend_from_slice(string);
+        rest = after;
+    }
+    push_without_space(rest, out);
+}
+
+fn push_without_space(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(bytes.iter().copied().filter(|byte| !is_space(*byte)));
+}
+
+/// Length of the string that `bytes` begin with, quotes included.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Array,
+    Object,
+}
+
+/// The open arrays and objects, one bit each.
+struct Nesting {
+    bits: [u64; DEPTH_MAX / 64],
+    depth: usize,
+}
+
+impl Nesting {
+    /// Returns false where it would be too deep.
+    fn push(&mut self, container: Container) -> bool {
+        let Some(word) = self.bits.get_mut(self.depth / 64) else { return false };
+        let bit = 1 << (self.depth % 64);
+        match container {
+            Container::Array => *word &= !bit,
+            Container::Object => *word |= bit,
+        }
+        self.depth += 1;
+        true
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn top(&self) -> Option<Container> {
+        let last = self.depth.checked_sub(1)?;
+        let is_object = self.bits[last / 64] >> (last % 64) & 1 == 1;
+        Some(if is_object { Container::Object } else { Container::Array })
+    }
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    broken: bool,
+}
+
+impl Scanner<'_> {
+    fn wrong(&self, what: &'static str) -> NotJson {
+        NotJson { at: self.at, what }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Passes white space and returns the byte after it.
+    #[inline]
+    fn skip_space(&mut self) -> Option<u8> {
+        loop {
+            let byte = self.peek()?;
+            if byte > b' ' || !is_space(byte) {
+                return Some(byte);
+            }
+            self.broken |= byte == b'\n' || byte == b'\r';
+            self.at += 1;
+        }
+    }
+
+    fn text(&mut self) -> Result<(), NotJson> {
+        let mut nesting = Nesting { bits: [0; DEPTH_MAX / 64], depth: 0 };
+        loop {
+            let opened = self.value(&mut nesting)?;
+            if opened {
+                continue;
+            }
+            if !self.after_value(&mut nesting)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes a scalar or an empty container (false), or enters a container up to where its first
+    /// value begins (true).
+    #[inline]
+    fn value(&mut self, nesting: &mut Nesting) -> Result<bool, NotJson> {
+        match self.skip_space() {
+            Some(b'"') => self.string()?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b'{') => return self.open(nesting, Container::Object, b'}'),
+            Some(b'[') => return self.open(nesting, Container::Array, b']'),
+            Some(b't') => self.literal(b"true")?,
+            Some(b'f') => self.literal(b"false")?,
+            Some(b'n') => self.literal(b"null")?,
+            Some(_) => return Err(self.wrong("expected a value")),
+            None => return Err(self.wrong("the text ends where a value is expected")),
+        }
+        Ok(false)
+    }
+
+    fn open(&mut self, nesting: &mut Nesting, container: Container, close: u8) -> Result<bool, NotJson> {
+        if !nesting.push(container) {
+            return Err(self.wrong("nested deeper than 512"));
+        }
+        self.at += 1;
+        if self.skip_space() == Some(close) {
+            self.at += 1;
+            nesting.pop();
+            return Ok(false);
+        }
+        if container == Container::Object {
+            self.name()?;
+        }
+        Ok(true)
+    }
+
+    /// Passes ends of containers and one comma. False at the end of the text.
+    #[inline]
+    fn after_value(&mut self, nesting: &mut Nesting) -> Result<bool, NotJson> {
+        while let Some(container) = nesting.top() {
+            match (self.skip_space(), container) {
+                (Some(b','), Container::Array) => {
+                    self.at += 1;
+                    return Ok(true);
+                }
+                (Some(b','), Container::Object) => {
+                    self.at += 1;
+                    self.skip_space();
+                    self.name()?;
+                    return Ok(true);
+                }
+                (Some(b']'), Container::Array) | (Some(b'}'), Container::Object) => {
+                    self.at += 1;
+                    nesting.pop();
+                }
+                (Some(_), Container::Array) => return Err(self.wrong("expected `,` or `]`")),
+                (Some(_), Container::Object) => return Err(self.wrong("expected `,` or `}`")),
+                (None, _) => return Err(self.wrong("the text ends inside an array or object")),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Passes the name of a member and its colon.
+    #[inline]
+    fn name(&mut self) -> Result<(), NotJson> {
+        if self.peek() != Some(b'"') {
+            return Err(self.wrong("expected the name of a member, in quotes"));
+        }
+        self.string()?;
+        if self.skip_space() != Some(b':') {
+            return Err(self.wrong("expected `:`"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn string(&mut self) -> Result<(), NotJson> {
+        self.at += 1;
+        loop {
+            self.at = find_special(self.bytes, self.at);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.wrong("a control character in a string")),
+                None => return Err(self.wrong("the text ends inside a string")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), NotJson> {
+        let rest = &self.bytes[self.at + 1..];
+        let length = match rest.first() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+            Some(b'u') if rest.get(1..5).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => 6,
+            _ => return Err(self.wrong("an escape that JSON does not have")),
+        };
+        self.at += length;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), NotJson> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), NotJson> {
+        let first = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == first { Err(self.wrong("expected a digit")) } else { Ok(()) }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), NotJson> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(self.wrong("expected a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+}
+
+/// Position at or after `at` of the first quote, backslash or control character; the length where
+/// there is none. Eight bytes a step, by the well-known trick for "has a byte below n".
+#[inline]
+fn find_special(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let found = special_bits(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    at + bytes[at..].iter().position(is_special).unwrap_or(bytes.len() - at)
+}
+
+/// The top bit of bytes that are special. Exact for the lowest one; a borrow may set bits above it.
+#[inline]
+fn special_bits(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES << 7;
+    let zero_in = |word: u64| word.wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    (control | (zero_in(quote) & !quote) | (zero_in(backslash) & !backslash)) & TOPS
+}
