@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::cpu::CpuPool;
 use super::memory::Memory;
-use super::target::Target;
+use super::target::Targets;
+use super::topics::Asker;
 use super::{Error, Stats, lane};
 use crate::batch::{CutPolicy, Provenance, Sinks};
 use crate::clock::Random;
@@ -23,7 +23,7 @@ use crate::ledger::{Chain, Commit, Entry, LanePath, LastEntry, Ledger, Publish, 
 use crate::record::{DEAD_LETTER_SINK, Epoch, TopicPartition};
 use crate::sink::object_store::Publisher;
 use crate::source::Command;
-use crate::source::kafka::{EmbeddedBroker, Handle, Queries, Watermarks};
+use crate::source::kafka::{self, EmbeddedBroker, Handle, Watermarks};
 use crate::transform;
 
 /// Chains that are taken over at once: each is a handful of requests, and an assignment of 5,000
@@ -49,7 +49,7 @@ pub(super) struct Context {
     pub(super) config: config::Pipeline,
     pub(super) ledger: Ledger,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
-    pub(super) targets: BTreeMap<Arc<str>, Target>,
+    pub(super) targets: Targets,
     pub(super) publisher: Publisher,
     pub(super) sinks: Arc<Sinks>,
     pub(super) cut_policy: CutPolicy,
@@ -57,13 +57,112 @@ pub(super) struct Context {
     pub(super) provenance: Vec<Provenance>,
     pub(super) cpu: CpuPool,
     pub(super) source: Handle,
-    pub(super) queries: Arc<Queries>,
+    pub(super) asker: Asker,
     pub(super) embedded: Option<EmbeddedBroker>,
     pub(super) random: Random,
     pub(super) stats: Arc<Stats>,
     pub(super) memory: Memory,
     pub(super) take_overs: Semaphore,
     pub(super) epochs: AtomicU64,
-    pub(super) instances: AtomicU64,
-    pub(super) stopping: CancellationToken,
+    /// How many lanes may keep their plugin instances between batches.
+    pub(super) instances: Arc<Semaphore>,
+}
+
+impl Context {
+    /// A new epoch; never given twice in a process, so that no lane can mistake another's.
+    pub(super) fn next_epoch(&self) -> Epoch {
+        Epoch(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Tells the source something, waiting while it is busy; said to nobody once it has ended.
+    pub(super) async fn tell(&self, command: Command) {
+        let mut command = command;
+        while let Err(refused) = self.source.send(command) {
+            if refused.ended {
+                return;
+            }
+            command = refused.command;
+            tokio::time::sleep(SOURCE_BUSY).await;
+        }
+    }
+
+    fn topic(&self, origin: &TopicPartition) -> &Topic {
+        self.topics.get(&origin.topic).expect("the source reads only the pipeline's topics")
+    }
+
+    /// The chain of a partition.
+    pub(super) fn chain(&self, origin: &TopicPartition) -> Result<Chain, lane::Error> {
+        let topic = self.topic(origin);
+        Ok(self.ledger.chain(&topic.identity, origin.partition, &topic.starts)?)
+    }
+
+    /// The lane's paths in the sinks' stores.
+    pub(super) fn staging_lane(&self, origin: &TopicPartition) -> Result<LanePath, lane::Error> {
+        let topic = self.topic(origin);
+        Ok(LanePath::new(OWN_FOLDER, &self.config.name, &topic.identity, origin.partition)?)
+    }
+
+    /// A lane's instances of the transforms, none made yet.
+    pub(super) fn lane_chain(&self, origin: &TopicPartition) -> transform::LaneChain {
+        self.transforms.lane(origin)
+    }
+
+    /// Where a partition without entries begins.
+    pub(super) async fn first_offset(&self, origin: &TopicPartition) -> Result<u64, lane::Error> {
+        let earliest = self.watermarks(origin).await?.low;
+        Ok(self.topic(origin).starts.of(origin.partition, earliest))
+    }
+
+    /// The ends of a partition's log.
+    pub(super) async fn watermarks(&self, origin: &TopicPartition) -> Result<Watermarks, kafka::Error> {
+        let asked = origin.clone();
+        self.asker.ask(move |queries| queries.watermarks(&asked)).await
+    }
+
+    /// What the group has committed.
+    pub(super) async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<HashMap<TopicPartition, Commit>, kafka::Error> {
+        let commits = self.asker.commits(partitions).await?;
+        let known = partitions.iter().cloned().zip(commits);
+        Ok(known.filter_map(|(partition, commit)| Some((partition, commit?))).collect())
+    }
+
+    /// Counts a committed entry.
+    pub(super) fn count(&self, entry: &Entry) {
+        let stats = &self.stats;
+        Stats::add(&stats.entries, 1);
+        Stats::add(&stats.read, entry.read);
+        Stats::add(&stats.dropped, entry.dropped);
+        for (name, sink) in &entry.sinks {
+            let objects = sink.objects.len() as u64;
+            if name == DEAD_LETTER_SINK {
+                Stats::add(&stats.dead_letters, sink.written);
+                Stats::add(&stats.dead_letter_objects, objects);
+            } else {
+                Stats::add(&stats.written, sink.written);
+                Stats::add(&stats.objects, objects);
+                Stats::add(&stats.bytes, sink.objects.iter().map(|object| object.bytes).sum());
+            }
+        }
+        tracing::debug!(topic = %entry.topic, partition = entry.partition, start = entry.start, end = entry.end,
+            cause = ?entry.cause, read = entry.read, "committed");
+    }
+
+    /// Leaves the group, after outstanding commits.
+    pub(super) async fn close_source(&self) {
+        self.tell(Command::Close).await;
+        let source = self.source.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || source.join()).await {
+            tracing::error!(%error, "the source did not end well");
+        }
+    }
+}
+
+#[async_trait]
+impl Publish for Context {
+    async fn publish(&self, entry: &LastEntry) -> Result<(), PublishError> {
+        self.publisher.publish(entry).await
+    }
 }

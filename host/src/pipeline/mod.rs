@@ -14,15 +14,19 @@
 //! after its entry is published, and its entry is created after the one before it is published.
 
 mod build;
+mod code;
 mod context;
 mod cpu;
 mod ends;
 mod error;
+mod feed;
 mod lane;
 mod memory;
 mod progress;
 mod stats;
 mod supervisor;
+mod target;
+mod topics;
 
 pub use build::{Prepared, RunOptions, prepare};
 pub use error::Error;

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::context::Context;
+use super::build::EndOffsets;
 use super::ends::Ends;
+use super::feed::{self, Feed};
 use super::lane::{self, Control, Ended};
 use super::progress::Progress;
 use super::{Error, Stats};
@@ -71,10 +73,11 @@ pub(super) struct Supervisor {
     tasks: JoinSet<(TopicPartition, Result<Ended, lane::Error>)>,
     revocations: Vec<Revocation>,
     ends: Option<Ends>,
+    feed: Option<Feed>,
+    until_end: bool,
     progress: Progress,
     halts: Vec<String>,
     timed_out: bool,
-    stopping: Option<CutCause>,
 }
 
 impl Supervisor {
@@ -82,6 +85,8 @@ impl Supervisor {
         context: Arc<Context>,
         events: mpsc::Receiver<Event>,
         ends: Option<Ends>,
+        feed: Option<Feed>,
+        until_end: bool,
         progress: Progress,
     ) -> Self {
         Self {
@@ -91,10 +96,11 @@ impl Supervisor {
             tasks: JoinSet::new(),
             revocations: Vec::new(),
             ends,
+            feed,
+            until_end,
             progress,
             halts: Vec::new(),
             timed_out: false,
-            stopping: None,
         }
     }
 
@@ -112,6 +118,7 @@ impl Supervisor {
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended),
                 event = self.events.recv() => self.on_event(event).await?,
+                fed = feed::ended(&mut self.feed) => self.fed(fed?).await,
                 _ = tick.tick() => self.on_tick().await,
             }
             if self.is_done() {
@@ -243,6 +250,18 @@ impl Supervisor {
         }
     }
 
+    /// The embedded broker has got all that it will get: now its partitions have ends.
+    async fn fed(&mut self, ends: EndOffsets) {
+        if !self.until_end {
+            return;
+        }
+        for (partition, lane) in &self.lanes {
+            let until = ends.get(partition).copied().unwrap_or(0);
+            let _lane_may_have_ended = lane.control.send(Control::Until(until)).await;
+        }
+        self.ends = Some(Ends::new(ends));
+    }
+
     async fn on_tick(&mut self) {
         self.progress.show(&self.context.stats);
         if let Some(ends) = &mut self.ends {
@@ -258,7 +277,6 @@ impl Supervisor {
 
     /// Drains every lane under one deadline, gives all partitions back and leaves the group.
     async fn shut_down(&mut self, cause: CutCause) {
-        self.stopping = Some(cause);
         let deadline = Instant::now() + SHUTDOWN_DEADLINE;
         let partitions: Vec<_> = self.lanes.keys().cloned().collect();
         if !partitions.is_empty() {

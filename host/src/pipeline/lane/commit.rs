@@ -127,7 +127,7 @@ impl Cut {
     async fn drop_staged(&self, entry: &Entry) {
         for (sink, object) in entry.objects() {
             if let crate::ledger::Staged::Path(path) = &object.staged {
-                self.context.drop_staged(sink, path).await;
+                self.context.targets.drop_staged(sink, path).await;
             }
         }
     }

@@ -64,6 +64,9 @@ impl Lane {
         if !self.may_close() {
             return Ok(());
         }
+        if let Some(work) = &mut self.work {
+            work.release_instances();
+        }
         if let Some(last) = &self.tail.last {
             self.chain.close(last).await?;
             self.tail.closed = true;

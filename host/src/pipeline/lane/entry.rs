@@ -123,9 +123,9 @@ fn sink_entry(cut: &Cut, placed: &Placed, accounts: &SinkAccounts, cut_ms: i64) 
 fn object_entry(cut: &Cut, sink: &str, number: u32, object: &PlacedObject, cut_ms: i64) -> ObjectEntry {
     let summary = &object.summary;
     let oldest_ms = summary.oldest_ms.unwrap_or(cut_ms);
-    let labels = cut.context.labels(sink, &cut.names);
+    let labels = cut.context.targets.labels(sink, &cut.names);
     ObjectEntry {
-        path: cut.context.final_path(sink, &cut.names, number, oldest_ms),
+        path: cut.context.targets.final_path(sink, &cut.names, number, oldest_ms),
         staged: object.staged.clone(),
         bytes: summary.bytes,
         records: summary.records,

@@ -52,6 +52,8 @@ pub(super) enum Control {
     },
     /// The broker has nothing at the lane's position.
     OutOfRange,
+    /// The lane is done once it has delivered everything before this offset.
+    Until(u64),
 }
 
 /// How a lane ended.
@@ -124,6 +126,7 @@ impl Lane {
             match self.next().await {
                 Next::Control(Control::Drain { cause, deadline }) => return self.drain(cause, deadline).await,
                 Next::Control(Control::OutOfRange) => self.out_of_range().await?,
+                Next::Control(Control::Until(end)) => self.until = Some(end),
                 Next::Settled(settled) => self.settle(settled?).await?,
                 Next::Staged(sent) => sent?,
                 Next::Timer => self.timer().await?,

@@ -159,14 +159,14 @@ async fn stage(
 impl Place {
     fn begin(&self, chunk: &Chunk, cancel: &CancellationToken) -> Result<(String, StagedWriter), Error> {
         let path = self.names.staged(&chunk.sink, chunk.object)?;
-        let writer = self.context.writer(&chunk.sink, &path, &self.names, cancel)?;
+        let writer = self.context.targets.writer(&chunk.sink, &path, &self.names, cancel)?;
         Ok((path, writer))
     }
 
     /// Removes finished objects of a range that was given up before any create: no entry can name them.
     async fn drop_own(&self, staged: &[StagedObject]) {
         for object in staged {
-            self.context.drop_staged(&object.sink, &object.staged).await;
+            self.context.targets.drop_staged(&object.sink, &object.staged).await;
         }
     }
 }

@@ -56,21 +56,25 @@ async fn live(
     position: Arc<AtomicU64>,
 ) -> Result<Ended, Error> {
     let begin = Lane::begin(context, origin, commit, until, position);
+    let mut later_until = None;
     let taken_over = tokio::select! {
         biased;
         // Nothing is taken in yet, so there is nothing to deliver.
-        () = drain_asked(&mut control) => return Ok(Ended::Drained),
+        () = drain_asked(&mut control, &mut later_until) => return Ok(Ended::Drained),
         lane = begin => lane,
     };
     let mut lane = taken_over?;
     lane.control = control;
+    lane.until = later_until.or(lane.until);
     lane.work().await
 }
 
-async fn drain_asked(control: &mut mpsc::Receiver<Control>) {
+/// Ends when the lane is to drain before it has begun; takes note of its end meanwhile.
+async fn drain_asked(control: &mut mpsc::Receiver<Control>, until: &mut Option<u64>) {
     loop {
         match control.recv().await {
             Some(Control::OutOfRange) => {}
+            Some(Control::Until(end)) => *until = Some(end),
             Some(Control::Drain { .. }) | None => return,
         }
     }
@@ -101,7 +105,7 @@ impl Lane {
         context.memory.enter();
         let (_, control) = mpsc::channel(1);
         let lane = Self {
-            work: Some(Work::new(&context, context.lane_chain(), start)),
+            work: Some(Work::new(&context, context.lane_chain(&origin), start)),
             pressure: context.memory.watch(),
             names,
             chain,
@@ -130,7 +134,7 @@ impl Lane {
     /// off, or the position was only just right.
     pub(super) async fn out_of_range(&mut self) -> Result<(), Error> {
         let origin = self.names.origin.clone();
-        let topic_id = self.context.topic_id(&origin.topic).await?;
+        let topic_id = self.context.asker.topic_id(&origin.topic).await?;
         if topic_id != self.chain.topic().id {
             let before = self.chain.topic().id.clone();
             return Err(Error::TopicMadeAgain { topic: origin.topic.to_string(), now: topic_id, before });
@@ -191,7 +195,7 @@ async fn take_over(
     loop {
         match chain.take_over(commit, &**context).await {
             Ok(Some(tail)) => {
-                context.collect_garbage(chain, &tail).await;
+                context.targets.collect_garbage(chain, &tail).await;
                 return Ok(tail);
             }
             Ok(None) => return Ok(Tail::begin(context.first_offset(origin).await?)),

@@ -1,0 +1,47 @@
+//! The pipeline's transforms, loaded.
+//!
+//! Owns the step from the configuration's files to a chain. Invariant: a plugin that loads has told its
+//! name and accepted its configuration.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::batch::Provenance;
+use crate::config;
+use crate::plugin::{Cache, Engine, Plugin, Spec};
+use crate::transform::Chain;
+
+/// Compiles (or takes from the cache), links and configures every transform.
+pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
+    let refuse = |transform: &str, source| Error::Plugin { transform: transform.to_owned(), source };
+    let Some(first) = config.transforms.first() else { return Ok(Chain::new(Vec::new())) };
+    let cache = match &config.host.cache {
+        Some(folder) => Some(Cache::open(folder.clone())),
+        None => Cache::default_folder().map(Cache::open),
+    };
+    let engine = Engine::new(cache).map_err(|error| refuse(&first.name, error))?;
+    let mut plugins = Vec::with_capacity(config.transforms.len());
+    for transform in &config.transforms {
+        let spec = Spec {
+            pipeline: &config.name,
+            transform: &transform.name,
+            config: &transform.config,
+            limits: &transform.limits,
+        };
+        let plugin = Plugin::load(&engine, &transform.plugin, spec)
+            .map_err(|error| refuse(&transform.name, error))?;
+        plugins.push(plugin);
+    }
+    Ok(Chain::new(plugins))
+}
+
+/// What entries and dead letters say about the transforms.
+pub(super) fn provenance(chain: &Chain) -> Vec<Provenance> {
+    let of = |plugin: &Arc<Plugin>| Provenance {
+        name: plugin.transform().to_owned(),
+        plugin: plugin.info().name.clone(),
+        version: plugin.info().version.clone(),
+        digest: plugin.digest().as_str().to_owned(),
+    };
+    chain.plugins().map(of).collect()
+}
