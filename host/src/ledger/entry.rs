@@ -43,6 +43,7 @@ pub enum Staged {
     /// In an object of the same store.
     Path(String),
     /// In this entry, behind the JSON line: first byte and length, counted from after the newline.
+    /// Its length is the object's ([`ObjectEntry::bytes`]).
     Inline {
         /// First byte.
         start: u64,
@@ -76,10 +77,19 @@ pub struct TransformEntry {
     pub digest: String,
 }
 
+/// The entry before another one in its chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Previous {
+    /// Where it starts, and so where it lies.
+    pub start: u64,
+    /// `sha256:` and the digest of all of it, JSON line and bytes.
+    pub digest: String,
+}
+
 /// One range of one partition, and everything that came of it. **Its create is the commit.**
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Format: 1.
+    /// Format: [`ENTRY_VERSION`].
     pub version: u32,
     /// The pipeline that wrote it.
     pub pipeline: String,
@@ -95,8 +105,8 @@ pub struct Entry {
     pub end: u64,
     /// 16 hexadecimal digits, drawn anew each time a lane begins to stage at a start offset.
     pub nonce: String,
-    /// `sha256:` and the digest of the whole previous entry; `None` for the first of a chain.
-    pub previous: Option<String>,
+    /// The entry that ends where this one starts; `None` for the first of a chain.
+    pub previous: Option<Previous>,
     /// Why it ended.
     pub cause: CutCause,
     /// When it was cut (RFC 3339, UTC).
@@ -120,6 +130,9 @@ pub struct Entry {
     /// The program that wrote it.
     pub host_version: String,
 }
+
+/// The [`Entry::version`] that this program writes, and the highest that it reads.
+pub const ENTRY_VERSION: u32 = 1;
 
 impl Entry {
     /// The range.
