@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod config;
 pub mod ledger;
+pub mod plugin;
 pub mod record;
 pub mod retry;
 pub mod source;
 pub mod store;
+pub mod transform;
