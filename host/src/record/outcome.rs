@@ -106,10 +106,11 @@ impl Transformed {
     /// The record that an output stands for; `input` is the arena of the batch.
     #[must_use]
     pub fn record<'a>(&'a self, input: &'a Arena, output: &Output) -> RecordRef<'a> {
-        match output.source {
-            OutputSource::Input => RecordRef { index: output.index, ..input.record(output.input as usize) },
+        let record = match output.source {
+            OutputSource::Input => input.record(output.input as usize),
             OutputSource::Produced(position) => self.produced.record(position as usize),
-        }
+        };
+        RecordRef { index: output.index, ..record }
     }
 
     /// The annotation of an output.

@@ -1,0 +1,165 @@
+//! The WebAssembly engine: one a process, shared by every plugin.
+//!
+//! Owns the compiler's settings, the ticker behind time limits, and the way from a component's bytes to
+//! machine code. Invariant: code compiled here can always be interrupted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+use super::cache::Cache;
+use super::error::Error;
+
+/// Time between two looks at a call's limit. Shorter costs wake-ups, longer lets a runaway call go on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The engine. Cheap to clone; its ticker ends with the last clone and the last plugin.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    wasmtime: wasmtime::Engine,
+    cache: Option<Cache>,
+    compiled: AtomicU64,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").field("cache", &self.shared.cache).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the engine and its ticker. Without a cache every start compiles anew.
+    ///
+    /// # Errors
+    /// Where this machine cannot run WebAssembly, or no thread can be started.
+    pub fn new(cache: Option<Cache>) -> Result<Self, Error> {
+        let wasmtime = wasmtime::Engine::new(&settings()).map_err(|error| engine_error(&error))?;
+        start_ticker(&wasmtime)?;
+        Ok(Self { shared: Arc::new(Shared { wasmtime, cache, compiled: AtomicU64::new(0) }) })
+    }
+
+    /// How many components were compiled, not found in the cache, since the engine started.
+    #[must_use]
+    pub fn compiled(&self) -> u64 {
+        self.shared.compiled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.shared.wasmtime
+    }
+
+    /// Ticks of a time limit, at least one whole one.
+    pub(super) fn ticks(limit: Duration) -> u64 {
+        let ticks = limit.as_millis().div_ceil(TICK.as_millis());
+        u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+    }
+
+    /// Machine code of a component, from the cache or the compiler.
+    pub(super) fn component(&self, wasm: &[u8], digest: &str) -> wasmtime::Result<Component> {
+        let Some(cache) = &self.shared.cache else { return self.compile(wasm) };
+        let key = format!("{digest}-{}", &self.settings_digest()[..16]);
+        if let Some(component) = cache.load(&self.shared.wasmtime, &key) {
+            return Ok(component);
+        }
+        let component = self.compile(wasm)?;
+        match component.serialize() {
+            Ok(artefact) => cache.store(&key, &artefact),
+            Err(error) => tracing::warn!(%error, "a compiled plugin cannot be kept"),
+        }
+        Ok(component)
+    }
+
+    fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
+        self.shared.compiled.fetch_add(1, Ordering::Relaxed);
+        Component::from_binary(&self.shared.wasmtime, wasm)
+    }
+
+    /// Digest of all that machine code depends on beside the component: wasmtime's version, the settings,
+    /// the target and the features of this machine's CPU.
+    fn settings_digest(&self) -> String {
+        use std::hash::Hash as _;
+        let mut hasher = Hasher(Sha256::new());
+        self.shared.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        hex(&hasher.0.finalize())
+    }
+}
+
+fn settings() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    // One call at a time in a store: an empty call costs half without this.
+    config.concurrency_support(false);
+    config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+    // A wrong pointer is caught by the guard pages of a whole 4 GiB, not by a check at each access.
+    config.memory_reservation(4 << 30);
+    config
+}
+
+fn start_ticker(engine: &wasmtime::Engine) -> Result<(), Error> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new()
+        .name(String::from("plugin-ticker"))
+        .spawn(tick)
+        .map(drop)
+        .map_err(|error| Error::Engine { text: error.to_string() })
+}
+
+fn engine_error(error: &wasmtime::Error) -> Error {
+    Error::Engine { text: format!("{error:#}") }
+}
+
+/// Feeds what would be hashed into a digest that stays the same between processes.
+struct Hasher(Sha256);
+
+impl std::hash::Hasher for Hasher {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_at_least_one_whole_tick() {
+        assert_eq!(Engine::ticks(Duration::ZERO), 1);
+        assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
+        assert_eq!(Engine::ticks(Duration::from_secs(1)), 101);
+        assert!(Engine::ticks(Duration::MAX) > u64::MAX / 4);
+    }
+
+    #[test]
+    fn two_engines_agree_on_the_settings_digest() {
+        let digest = || Engine::new(None).expect("the engine starts").settings_digest();
+        assert_eq!(digest(), digest());
+    }
+}

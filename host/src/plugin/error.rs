@@ -1,0 +1,202 @@
+//! What can go wrong with a plugin: before it serves (`Error`) and in a call (`CallError`).
+
+use std::path::PathBuf;
+
+use crate::record::Postponement;
+
+/// Why a plugin cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine itself does not start.
+    #[error("the WebAssembly engine cannot start: {text}")]
+    Engine {
+        /// What it said.
+        text: String,
+    },
+    /// No such file, or not readable.
+    #[error("plugin `{}` cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something else than WebAssembly.
+    #[error(
+        "plugin `{origin}` is no WebAssembly: it begins with `{begins}`, expected a component's binary \
+         (`.wasm` from a build with `--target wasm32-wasip2`)"
+    )]
+    NotWasm {
+        /// The file.
+        origin: String,
+        /// Its first bytes, printable.
+        begins: String,
+    },
+    /// A module, not a component.
+    #[error("plugin `{origin}` is a core module, not a component; build it with `--target wasm32-wasip2`")]
+    CoreModule {
+        /// The file.
+        origin: String,
+    },
+    /// Broken, or uses what the engine does not do.
+    #[error("plugin `{origin}` does not compile: {text}")]
+    Compile {
+        /// The file.
+        origin: String,
+        /// What the compiler said.
+        text: String,
+    },
+    /// A component for something else.
+    #[error("plugin `{origin}` is no transform: expected exports `{expected}`, found {found}")]
+    NoContract {
+        /// The file.
+        origin: String,
+        /// What a transform exports.
+        expected: String,
+        /// What this component exports.
+        found: String,
+    },
+    /// A transform for another host.
+    #[error(
+        "plugin `{origin}` is of another version of the contract: expected `{expected}`, found {found}; \
+         build it again from this host's `wit` folder"
+    )]
+    ContractVersion {
+        /// The file.
+        origin: String,
+        /// What this host calls.
+        expected: String,
+        /// What this component exports.
+        found: String,
+    },
+    /// It wants what this host does not have.
+    #[error("plugin `{origin}` imports what this host does not offer: {names}")]
+    UnknownImports {
+        /// The file.
+        origin: String,
+        /// The names, quoted.
+        names: String,
+    },
+    /// It fits by name and not by type.
+    #[error("plugin `{origin}` does not fit the contract: {text}")]
+    Link {
+        /// The file.
+        origin: String,
+        /// What the linker said.
+        text: String,
+    },
+    /// An instance could not be made, described or configured.
+    #[error("transform `{transform}`: the plugin fails to {step}: {text}")]
+    Start {
+        /// The transform.
+        transform: String,
+        /// Instantiate, describe or configure.
+        step: &'static str,
+        /// What happened.
+        text: String,
+    },
+    /// The plugin does not want this configuration.
+    #[error("transform `{transform}`: the plugin refuses its config: {text}")]
+    Refused {
+        /// The transform.
+        transform: String,
+        /// The plugin's own words.
+        text: String,
+    },
+}
+
+/// Why a call has no outcome. Which of them leave a dead instance says `kills`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The guest trapped: panic, exit, exhausted stack, or another instruction that cannot go on.
+    #[error("{message}{}", with_details(backtrace, output))]
+    Trap {
+        /// What the engine said.
+        message: String,
+        /// Functions, innermost first, one a line; empty where there are none.
+        backtrace: String,
+        /// The last of what the plugin logged or printed in this call.
+        output: String,
+    },
+    /// The guest ran longer than it may.
+    #[error("the call took longer than its limit of {limit_ms} ms{}", with_details(backtrace, output))]
+    Timeout {
+        /// The limit.
+        limit_ms: u64,
+        /// Where it was, innermost first.
+        backtrace: String,
+        /// The last of what the plugin logged or printed in this call.
+        output: String,
+    },
+    /// The guest wanted more memory than it may have, and gave up.
+    #[error("the plugin ran out of its {limit_bytes} bytes of memory{}", with_details(backtrace, output))]
+    OutOfMemory {
+        /// The limit.
+        limit_bytes: u64,
+        /// Where it was, innermost first.
+        backtrace: String,
+        /// The last of what the plugin logged or printed in this call.
+        output: String,
+    },
+    /// Not one outcome a message.
+    #[error("the plugin gave {got} outcomes for {expected} messages")]
+    WrongCount {
+        /// Messages in the call.
+        expected: usize,
+        /// Outcomes that came back.
+        got: usize,
+    },
+    /// More bytes came back than a call may give.
+    #[error("the plugin gave more than the {limit_bytes} bytes that one call may give")]
+    OutputTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The plugin asks for the same call later.
+    #[error("the plugin asks for the call again later: {}: {}", .0.code, .0.reason)]
+    Retry(Postponement),
+    /// The plugin says that no call can succeed.
+    #[error("the plugin gave up: {0}")]
+    Fatal(String),
+}
+
+impl CallError {
+    /// The code of the dead letter of a record that is to blame.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "PluginTrap",
+            Self::Timeout { .. } => "PluginTimeout",
+            Self::OutOfMemory { .. } => "PluginOutOfMemory",
+            Self::WrongCount { .. } => "WrongCount",
+            Self::OutputTooLarge { .. } => "OutputTooLarge",
+            Self::Retry(_) => "PluginRetry",
+            Self::Fatal(_) => "PluginFatal",
+        }
+    }
+
+    /// Whether the instance cannot be called again.
+    #[must_use]
+    pub fn kills(&self) -> bool {
+        match self {
+            Self::Trap { .. } | Self::Timeout { .. } | Self::OutOfMemory { .. } => true,
+            // The results were being read when the limit was passed: the guest never got to free them.
+            Self::OutputTooLarge { .. } => true,
+            Self::WrongCount { .. } | Self::Retry(_) | Self::Fatal(_) => false,
+        }
+    }
+}
+
+fn with_details(backtrace: &str, output: &str) -> String {
+    let mut text = String::new();
+    if !backtrace.is_empty() {
+        text.push_str("\nbacktrace, innermost first:\n");
+        text.push_str(backtrace);
+    }
+    if !output.is_empty() {
+        text.push_str("\nlast output:\n");
+        text.push_str(output);
+    }
+    text
+}

@@ -1,0 +1,26 @@
+//! WebAssembly components under the contract of `wit/`: loaded once, made into an instance per lane,
+//! called with a range of records.
+//!
+//! Owns `wasmtime` (nothing outside this folder names it), the limits of a plugin, what it may see of
+//! the host, and the seam between the contract's types and `record`'s. Does not know what becomes of a
+//! failed call: that is `transform`. Invariant: no call outlives its time limit by more than a few
+//! ticks, and nothing that a plugin does reaches beyond its own store.
+
+mod bindings;
+mod cache;
+mod component;
+mod engine;
+mod error;
+mod instance;
+mod lower;
+mod output;
+mod state;
+mod verdict;
+mod wasi;
+
+pub use cache::Cache;
+pub use component::{Digest, Info, Plugin, Reads, Spec};
+pub use engine::Engine;
+pub use error::{CallError, Error};
+pub use instance::Instance;
+pub use verdict::{Inputs, Produced, Verdict};

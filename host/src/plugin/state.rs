@@ -1,0 +1,153 @@
+//! What one instance has on the host's side: its tables, limits, clock, random numbers and log.
+//!
+//! Owns the limits on memory, tables and handles. Invariant: whatever a guest asks for, the host holds
+//! no more for it than these.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::vanne::transform::{context, log, types};
+use super::output::{Identity, Output};
+use super::wasi::Virtual;
+use crate::record::RecordRef;
+
+/// Handles that a guest holds at once: streams and timers; a guest that needs more leaks them.
+const HANDLES_MAX: usize = 1024;
+/// Elements of all tables together; a large Go binary has some ten thousand.
+const TABLE_ELEMENTS_MAX: usize = 1_000_000;
+/// Core instances in a component; a Python component has about twenty.
+const INSTANCES_MAX: usize = 100;
+/// Linear memories in a component.
+const MEMORIES_MAX: usize = 10;
+/// Tables in a component.
+const TABLES_MAX: usize = 100;
+
+/// The data of a store.
+pub(super) struct State {
+    pub(super) table: ResourceTable,
+    pub(super) wasi: WasiCtx,
+    pub(super) limiter: Limiter,
+    pub(super) identity: Arc<Identity>,
+    pub(super) output: Output,
+    pub(super) clocks: Virtual,
+}
+
+impl State {
+    pub(super) fn new(identity: Arc<Identity>, memory_bytes_max: usize) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        let output = Output::new(Arc::clone(&identity));
+        let mut wasi = WasiCtx::builder();
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        Self {
+            table,
+            wasi: wasi.build(),
+            limiter: Limiter::new(memory_bytes_max),
+            identity,
+            output,
+            clocks: Virtual::default(),
+        }
+    }
+
+    /// Before a call: the clock and the random numbers are those of its first record.
+    pub(super) fn begin_call(&mut self, first: Option<&RecordRef<'_>>) {
+        self.output.begin_call();
+        self.limiter.refused = false;
+        self.clocks.begin_call(&self.identity, first);
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for State {}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Trace => tracing::Level::TRACE,
+            log::Level::Debug => tracing::Level::DEBUG,
+            log::Level::Info => tracing::Level::INFO,
+            log::Level::Warn => tracing::Level::WARN,
+            log::Level::Error => tracing::Level::ERROR,
+        };
+        self.output.line(level, &message);
+    }
+}
+
+impl context::Host for State {
+    fn get(&mut self, name: String) -> Option<String> {
+        match name.as_str() {
+            "pipeline" => Some(self.identity.pipeline.clone()),
+            "transform" => Some(self.identity.transform.clone()),
+            "topic" => self.identity.topic.as_deref().map(str::to_owned),
+            "partition" => self.identity.partition.map(|partition| partition.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Counts what an instance has grown to.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    memory_bytes_max: usize,
+    memory_bytes: usize,
+    table_elements: usize,
+    /// Memory was refused since the call began.
+    pub(super) refused: bool,
+}
+
+impl Limiter {
+    fn new(memory_bytes_max: usize) -> Self {
+        Self { memory_bytes_max, memory_bytes: 0, table_elements: 0, refused: false }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.memory_bytes_max {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS_MAX {
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}

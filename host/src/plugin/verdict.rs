@@ -1,0 +1,126 @@
+//! What goes into a call and what comes out of it, in `record`'s words.
+//!
+//! Owns the view of a chain's intermediate records (`Inputs`) and the answer for one of them (`Verdict`).
+
+use crate::record::{Annotation, Arena, Failure, Headers, Postponement, RecordRef, Transformed};
+
+/// The records that stand before a transform: those of the batch, or those that the transform before it
+/// left.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    batch: &'a Arena,
+    previous: Option<&'a Transformed>,
+}
+
+impl<'a> Inputs<'a> {
+    /// The batch as it was read.
+    #[must_use]
+    pub fn of_batch(batch: &'a Arena) -> Self {
+        Self { batch, previous: None }
+    }
+
+    /// What a transform made of the batch.
+    #[must_use]
+    pub fn of_transformed(batch: &'a Arena, previous: &'a Transformed) -> Self {
+        Self { batch, previous: Some(previous) }
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.previous.map_or(self.batch.len(), |previous| previous.outputs.len())
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record at `position`. Panics where there is none, as a slice would.
+    #[must_use]
+    pub fn record(&self, position: usize) -> RecordRef<'a> {
+        match self.previous {
+            None => self.batch.record(position),
+            Some(previous) => previous.record(self.batch, &previous.outputs[position]),
+        }
+    }
+
+    /// What transforms before added to the record at `position`.
+    #[must_use]
+    pub fn annotation(&self, position: usize) -> Option<&'a Annotation> {
+        let previous = self.previous?;
+        previous.annotation(&previous.outputs[position])
+    }
+
+    /// Position in the batch of the record that the one at `position` came from.
+    #[must_use]
+    pub fn origin(&self, position: usize) -> u32 {
+        match self.previous {
+            None => u32::try_from(position).expect("an arena holds less than 4 GiB, so fewer records"),
+            Some(previous) => previous.outputs[position].input,
+        }
+    }
+
+    /// What the transform before left; `None` where there is none.
+    #[must_use]
+    pub fn previous(&self) -> Option<&'a Transformed> {
+        self.previous
+    }
+
+    /// Whether a header name of the record at `position` is not UTF-8, which the contract cannot say.
+    #[must_use]
+    pub fn bad_header(&self, position: usize) -> bool {
+        has_bad_name(self.record(position).headers)
+    }
+}
+
+fn has_bad_name(headers: Headers<'_>) -> bool {
+    headers.iter().any(|(name, _)| std::str::from_utf8(name).is_err())
+}
+
+/// A whole record that a plugin made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Produced {
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers, in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Its time; `None` keeps that of its input.
+    pub timestamp_ms: Option<i64>,
+    /// The sinks it goes to.
+    pub routes: Vec<String>,
+    /// Its partition keys.
+    pub partition_keys: Vec<(String, String)>,
+}
+
+/// What becomes of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on unchanged.
+    Forward,
+    /// It goes on unchanged but for what is added.
+    Annotate(Annotation),
+    /// It goes on with a new value.
+    Replace {
+        /// The new value; `None` is a tombstone.
+        value: Option<Vec<u8>>,
+        /// What is added besides.
+        annotation: Option<Annotation>,
+    },
+    /// These go on instead of it.
+    Emit {
+        /// The records.
+        outputs: Vec<Produced>,
+        /// Those that could not be made, with the part of the record that each is about.
+        failures: Vec<(Failure, Option<Vec<u8>>)>,
+    },
+    /// It is filtered out.
+    Drop,
+    /// It failed.
+    Fail(Failure),
+    /// It comes again, with all after it.
+    Retry(Postponement),
+}

@@ -1,0 +1,372 @@
+//! WASI 0.2 for a plugin that was granted nothing: no files, no network, no environment, and no call
+//! that can block.
+//!
+//! Owns the virtual clock (it stands at the first record's time, moves a little with each reading, and
+//! jumps where the guest sleeps), the seeded random numbers, and the refusal of sockets. Everything else
+//! is wasmtime-wasi's own with an empty context. Invariant: what a guest reads here depends only on its
+//! calls since it was made, never on the host's time or entropy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt;
+use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets, sync};
+use wasmtime_wasi::p2::{
+    DynOutputStream, DynPollable, Pollable, SocketError, SocketResult, TcpSocket, UdpSocket, subscribe,
+};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi_io::bindings::wasi::io as async_io;
+
+use super::bindings::Transform;
+use super::output::{Identity, Origin};
+use super::state::State;
+use crate::clock::Random;
+use crate::record::RecordRef;
+
+/// Interfaces that a plugin may import, without their versions.
+pub(super) const OFFERED: &[(&str, &str)] = &[
+    ("vanne:transform/types", "0.1."),
+    ("vanne:transform/log", "0.1."),
+    ("vanne:transform/context", "0.1."),
+    ("wasi:io/error", "0.2."),
+    ("wasi:io/poll", "0.2."),
+    ("wasi:io/streams", "0.2."),
+    ("wasi:clocks/wall-clock", "0.2."),
+    ("wasi:clocks/monotonic-clock", "0.2."),
+    ("wasi:random/random", "0.2."),
+    ("wasi:random/insecure", "0.2."),
+    ("wasi:random/insecure-seed", "0.2."),
+    ("wasi:cli/environment", "0.2."),
+    ("wasi:cli/exit", "0.2."),
+    ("wasi:cli/stdin", "0.2."),
+    ("wasi:cli/stdout", "0.2."),
+    ("wasi:cli/stderr", "0.2."),
+    ("wasi:cli/terminal-input", "0.2."),
+    ("wasi:cli/terminal-output", "0.2."),
+    ("wasi:cli/terminal-stdin", "0.2."),
+    ("wasi:cli/terminal-stdout", "0.2."),
+    ("wasi:cli/terminal-stderr", "0.2."),
+    ("wasi:filesystem/types", "0.2."),
+    ("wasi:filesystem/preopens", "0.2."),
+    ("wasi:sockets/network", "0.2."),
+    ("wasi:sockets/instance-network", "0.2."),
+    ("wasi:sockets/ip-name-lookup", "0.2."),
+    ("wasi:sockets/tcp", "0.2."),
+    ("wasi:sockets/tcp-create-socket", "0.2."),
+    ("wasi:sockets/udp", "0.2."),
+    ("wasi:sockets/udp-create-socket", "0.2."),
+];
+
+/// Puts everything that a plugin may import into the linker.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    Transform::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    add_own(linker)?;
+    add_empty(linker)
+}
+
+/// What is ours: time, waiting, random numbers, output, and the refusal to make a socket.
+fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Own = HasSelf<State>;
+    clocks::wall_clock::add_to_linker::<_, Own>(linker, |state| state)?;
+    clocks::monotonic_clock::add_to_linker::<_, Own>(linker, |state| state)?;
+    random::random::add_to_linker::<_, Own>(linker, |state| state)?;
+    random::insecure::add_to_linker::<_, Own>(linker, |state| state)?;
+    random::insecure_seed::add_to_linker::<_, Own>(linker, |state| state)?;
+    cli::stdout::add_to_linker::<_, Own>(linker, |state| state)?;
+    cli::stderr::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
+    sockets::tcp_create_socket::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::sockets::udp_create_socket::add_to_linker::<_, Own>(linker, |state| state)
+}
+
+/// What wasmtime-wasi answers from an empty context, or can never be called since nobody can get a
+/// handle: no file is open, no socket can be made, standard input is at its end.
+fn add_empty(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    async_io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    sync::io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
+    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
+    let options = sockets::network::LinkOptions::default();
+    sockets::network::add_to_linker::<_, WasiSockets>(linker, &options, State::sockets)?;
+    sockets::instance_network::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    sockets::ip_name_lookup::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    sync::sockets::tcp::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    sync::sockets::udp::add_to_linker::<_, WasiSockets>(linker, State::sockets)
+}
+
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// How far a reading moves the clock, so that a guest that waits by looking at it comes to an end.
+const TICK_NS: u64 = 1_000;
+const NS_PER_MS: u64 = 1_000_000;
+const NEVER: u64 = u64::MAX;
+/// A timer beyond this (292 years) never rings, so that the clock cannot pass its end.
+const LATEST_NS: u64 = u64::MAX / 2;
+/// Random bytes that one call may ask for; it bounds what the host makes of a guest's number.
+const RANDOM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Time and random numbers of an instance.
+#[derive(Debug)]
+pub(super) struct Virtual {
+    time: Arc<Time>,
+    /// Wall time at `elapsed_ns` 0, so that the call began at its first record's time.
+    wall_base_ns: u64,
+    random: Random,
+}
+
+/// Nanoseconds since the instance was made, and the next time that somebody waits for.
+#[derive(Debug)]
+struct Time {
+    elapsed_ns: AtomicU64,
+    awaited_ns: AtomicU64,
+}
+
+impl Default for Virtual {
+    fn default() -> Self {
+        let time = Time { elapsed_ns: AtomicU64::new(0), awaited_ns: AtomicU64::new(NEVER) };
+        Self { time: Arc::new(time), wall_base_ns: 0, random: Random::seeded(0) }
+    }
+}
+
+impl Virtual {
+    /// Sets the wall clock and the seed by a call's first record.
+    pub(super) fn begin_call(&mut self, identity: &Identity, first: Option<&RecordRef<'_>>) {
+        let Some(first) = first else { return };
+        let record_ns = u64::try_from(first.timestamp_ms).unwrap_or(0).saturating_mul(NS_PER_MS);
+        let elapsed_ns = self.time.elapsed_ns.load(Ordering::Relaxed);
+        self.wall_base_ns = record_ns.saturating_sub(elapsed_ns);
+        self.random = Random::seeded(seed(identity, first));
+    }
+
+    /// Monotonic time.
+    fn read_ns(&self) -> u64 {
+        self.time.elapsed_ns.fetch_add(TICK_NS, Ordering::Relaxed)
+    }
+
+    fn wait_until(&self, when_ns: u64) -> Wait {
+        let when_ns = if when_ns > LATEST_NS { NEVER } else { when_ns };
+        Wait { time: Arc::clone(&self.time), when_ns }
+    }
+
+    fn bytes(&self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        if length > RANDOM_BYTES_MAX {
+            wasmtime::bail!("{length} random bytes asked for, at most {RANDOM_BYTES_MAX} are given at once");
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 8);
+        while (bytes.len() as u64) < length {
+            bytes.extend_from_slice(&self.random.next_u64().to_le_bytes());
+        }
+        bytes.truncate(usize::try_from(length).unwrap_or(0));
+        Ok(bytes)
+    }
+}
+
+/// FNV-1a over what names the record, which is all that a repeated call has in common.
+fn seed(identity: &Identity, first: &RecordRef<'_>) -> u64 {
+    let topic = identity.topic.as_deref().unwrap_or_default().as_bytes();
+    let partition = identity.partition.unwrap_or(-1).to_le_bytes();
+    let numbers = [first.offset.to_le_bytes(), u64::from(first.index).to_le_bytes()].concat();
+    let bytes = topic.iter().chain(&partition).chain(&numbers);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// A timer: ready once the virtual clock is there; until then it says what it waits for.
+struct Wait {
+    time: Arc<Time>,
+    when_ns: u64,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Wait {
+    async fn ready(&mut self) {
+        if self.time.elapsed_ns.load(Ordering::Relaxed) < self.when_ns {
+            self.time.awaited_ns.fetch_min(self.when_ns, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl State {
+    /// Asks `attempt` once, and once more after the clock jumped to the first timer that it waits for.
+    /// Waiting for something else would be for ever, since nothing happens while a guest waits.
+    fn wait<T>(
+        &mut self,
+        attempt: impl Fn(&mut ResourceTable) -> Option<wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
+        let time = Arc::clone(&self.clocks.time);
+        time.awaited_ns.store(NEVER, Ordering::Relaxed);
+        if let Some(result) = attempt(&mut self.table) {
+            return result;
+        }
+        let awaited_ns = time.awaited_ns.load(Ordering::Relaxed);
+        if awaited_ns != NEVER {
+            time.elapsed_ns.fetch_max(awaited_ns, Ordering::Relaxed);
+        }
+        attempt(&mut self.table)
+            .unwrap_or_else(|| wasmtime::bail!("the plugin waits for something that cannot happen"))
+    }
+}
+
+impl sync::io::poll::Host for State {
+    fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        self.wait(|table| {
+            let pollables = pollables.iter().map(|pollable| Resource::new_borrow(pollable.rep())).collect();
+            async_io::poll::Host::poll(table, pollables).now_or_never()
+        })
+    }
+}
+
+impl sync::io::poll::HostPollable for State {
+    fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        let ready = async_io::poll::HostPollable::ready(&mut self.table, pollable).now_or_never();
+        ready.unwrap_or(Ok(false))
+    }
+
+    fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.wait(|table| {
+            async_io::poll::HostPollable::block(table, Resource::new_borrow(pollable.rep())).now_or_never()
+        })
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        async_io::poll::HostPollable::drop(&mut self.table, pollable)
+    }
+}
+
+impl clocks::wall_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        let now_ns = self.clocks.wall_base_ns.saturating_add(self.clocks.read_ns());
+        Ok(datetime(now_ns))
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        Ok(datetime(TICK_NS))
+    }
+}
+
+fn datetime(ns: u64) -> clocks::wall_clock::Datetime {
+    let nanoseconds = u32::try_from(ns % 1_000_000_000).expect("less than a billion fits");
+    clocks::wall_clock::Datetime { seconds: ns / 1_000_000_000, nanoseconds }
+}
+
+impl clocks::monotonic_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clocks.read_ns())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(TICK_NS)
+    }
+
+    fn subscribe_instant(&mut self, when_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let wait = self.table.push(self.clocks.wait_until(when_ns))?;
+        subscribe(&mut self.table, wait)
+    }
+
+    fn subscribe_duration(&mut self, duration_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let elapsed_ns = self.clocks.time.elapsed_ns.load(Ordering::Relaxed);
+        self.subscribe_instant(elapsed_ns.saturating_add(duration_ns))
+    }
+}
+
+impl random::random::Host for State {
+    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        self.clocks.bytes(length)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clocks.random.next_u64())
+    }
+}
+
+impl random::insecure::Host for State {
+    fn get_insecure_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        self.clocks.bytes(length)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clocks.random.next_u64())
+    }
+}
+
+impl random::insecure_seed::Host for State {
+    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        Ok((self.clocks.random.next_u64(), self.clocks.random.next_u64()))
+    }
+}
+
+impl cli::stdout::Host for State {
+    fn get_stdout(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
+        let stream: DynOutputStream = self.output.stream(Origin::Stdout);
+        Ok(self.table.push(stream)?)
+    }
+}
+
+impl cli::stderr::Host for State {
+    fn get_stderr(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
+        let stream: DynOutputStream = self.output.stream(Origin::Stderr);
+        Ok(self.table.push(stream)?)
+    }
+}
+
+fn denied() -> SocketError {
+    sockets::network::ErrorCode::AccessDenied.into()
+}
+
+/// Wanted by the two refusals below; wasmtime-wasi's own do the same.
+impl sockets::network::Host for State {
+    fn convert_error_code(
+        &mut self,
+        error: SocketError,
+    ) -> wasmtime::Result<sockets::network::ErrorCode> {
+        error.downcast()
+    }
+
+    fn network_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<sockets::network::ErrorCode>> {
+        sockets::network::Host::network_error_code(&mut self.sockets(), error)
+    }
+}
+
+impl sockets::network::HostNetwork for State {
+    fn drop(&mut self, network: Resource<sockets::network::Network>) -> wasmtime::Result<()> {
+        sockets::network::HostNetwork::drop(&mut self.sockets(), network)
+    }
+}
+
+impl sockets::tcp_create_socket::Host for State {
+    fn create_tcp_socket(
+        &mut self,
+        _family: sockets::network::IpAddressFamily,
+    ) -> SocketResult<Resource<TcpSocket>> {
+        Err(denied())
+    }
+}
+
+impl sync::sockets::udp_create_socket::Host for State {
+    fn create_udp_socket(
+        &mut self,
+        _family: sync::sockets::udp::IpAddressFamily,
+    ) -> SocketResult<Resource<UdpSocket>> {
+        Err(denied())
+    }
+}

@@ -1,0 +1,357 @@
+//! The accounts of one transform: verdicts into outputs, and the fate of each input of the batch.
+//!
+//! Owns the merging of annotations and the numbering of what an offset became. Invariant: an input is
+//! dropped only if nothing of it is left and nothing of it failed; it has failed only if it was one
+//! record and that failed; otherwise it is kept.
+
+use crate::plugin::{Inputs, Produced, Verdict};
+use crate::record::{
+    Annotation, Arena, Failed, Failure, NewRecord, Output, OutputSource, Postponement, RecordRef, Transformed,
+};
+
+/// Collects the verdicts of one transform.
+pub(super) struct Fates<'a> {
+    inputs: &'a Inputs<'a>,
+    step: Step,
+    group: Option<Group>,
+    /// Annotations and produced records of the transforms before, which stay where they are.
+    annotations_before: usize,
+    produced_before: usize,
+    bytes_before: usize,
+}
+
+/// What one transform adds to what was before it.
+#[derive(Default)]
+pub(super) struct Step {
+    outputs: Vec<Output>,
+    produced: Arena,
+    annotations: Vec<Annotation>,
+    dropped: u64,
+    failed: Vec<Failed>,
+    partial: Vec<Failed>,
+    postponed: Option<(u32, Postponement)>,
+}
+
+/// The records of one input, which stand side by side.
+struct Group {
+    input: u32,
+    records: usize,
+    outputs_start: usize,
+    partial_start: usize,
+    fails: Vec<(usize, Failure)>,
+}
+
+impl<'a> Fates<'a> {
+    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+        let previous = inputs.previous();
+        let mut step = Step::default();
+        step.outputs.reserve(inputs.len());
+        Self {
+            inputs,
+            step,
+            group: None,
+            annotations_before: previous.map_or(0, |previous| previous.annotations.len()),
+            produced_before: previous.map_or(0, |previous| previous.produced.len()),
+            bytes_before: previous.map_or(0, |previous| previous.produced.bytes()),
+        }
+    }
+
+    /// Takes the verdict of the record at `position`; they come in order. (`retry` comes by `postpone`.)
+    pub(super) fn add(&mut self, position: usize, verdict: Verdict) {
+        self.enter(self.inputs.origin(position));
+        match verdict {
+            Verdict::Forward => self.forward(position, self.annotation_before(position)),
+            Verdict::Annotate(added) => {
+                let annotation = self.annotate(position, added);
+                self.forward(position, annotation);
+            }
+            Verdict::Replace { value, annotation } => self.replace(position, value.as_deref(), annotation),
+            Verdict::Emit { outputs, failures } => self.emit(position, outputs, failures),
+            Verdict::Drop => {}
+            Verdict::Fail(failure) => self.fail(position, failure),
+            Verdict::Retry(wish) => self.step.postponed = Some((self.inputs.origin(position), wish)),
+        }
+    }
+
+    /// The input of the record at `position` comes again, with all after it.
+    pub(super) fn postpone(&mut self, position: usize, wish: Postponement) {
+        let input = self.inputs.origin(position);
+        match &self.group {
+            Some(group) if group.input == input => {
+                self.step.outputs.truncate(group.outputs_start);
+                self.step.partial.truncate(group.partial_start);
+                self.group = None;
+            }
+            _ => self.leave(),
+        }
+        self.step.postponed = Some((input, wish));
+    }
+
+    /// Ends the accounts.
+    pub(super) fn finish(mut self) -> Step {
+        self.leave();
+        self.step
+    }
+
+    fn enter(&mut self, input: u32) {
+        match &mut self.group {
+            Some(group) if group.input == input => group.records += 1,
+            _ => {
+                self.leave();
+                self.group = Some(Group {
+                    input,
+                    records: 1,
+                    outputs_start: self.step.outputs.len(),
+                    partial_start: self.step.partial.len(),
+                    fails: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// Closes the group: now it is known whether the input is dropped, failed or kept.
+    fn leave(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        let outputs = &mut self.step.outputs[group.outputs_start..];
+        for (index, output) in (0..).zip(outputs.iter_mut()) {
+            output.index = index;
+        }
+        let rest = outputs.len() + self.step.partial.len() - group.partial_start;
+        let kept = rest > 0 || self.failed_in_part_before(group.input);
+        let alone = group.records == 1 && !kept;
+        if group.fails.is_empty() && !kept {
+            self.step.dropped += 1;
+        }
+        for (position, failure) in group.fails {
+            let input = group.input;
+            if alone {
+                self.step.failed.push(Failed { input, index: None, value: None, failure });
+            } else {
+                let value = self.inputs.record(position).value.map(<[u8]>::to_vec);
+                self.step.partial.push(Failed { input, index: Some(0), value, failure });
+            }
+        }
+    }
+
+    fn failed_in_part_before(&self, input: u32) -> bool {
+        let before = self.inputs.previous().map_or(&[][..], |previous| &previous.partial);
+        before.binary_search_by_key(&input, |failed| failed.input).is_ok()
+    }
+
+    fn annotation_before(&self, position: usize) -> Option<u32> {
+        self.inputs.previous().and_then(|previous| previous.outputs[position].annotation)
+    }
+
+    fn annotate(&mut self, position: usize, added: Annotation) -> Option<u32> {
+        let annotation = match self.inputs.annotation(position) {
+            Some(before) => merged(before, added),
+            None => merged(&Annotation::default(), added),
+        };
+        self.keep_annotation(annotation)
+    }
+
+    fn keep_annotation(&mut self, annotation: Annotation) -> Option<u32> {
+        if annotation == Annotation::default() {
+            return None;
+        }
+        self.step.annotations.push(annotation);
+        Some(nth(self.annotations_before + self.step.annotations.len() - 1))
+    }
+
+    fn forward(&mut self, position: usize, annotation: Option<u32>) {
+        let source = match self.inputs.previous() {
+            None => OutputSource::Input,
+            Some(previous) => previous.outputs[position].source,
+        };
+        self.push(position, source, annotation);
+    }
+
+    fn push(&mut self, position: usize, source: OutputSource, annotation: Option<u32>) {
+        let input = self.inputs.origin(position);
+        self.step.outputs.push(Output { input, index: 0, source, annotation });
+    }
+
+    fn replace(&mut self, position: usize, value: Option<&[u8]>, added: Option<Annotation>) {
+        let record = self.inputs.record(position);
+        let new = NewRecord { value, ..plain(&record) };
+        if !self.produce(new, record.headers.iter()) {
+            self.fail(position, too_large());
+            return;
+        }
+        let source = self.last_produced();
+        let annotation = match added {
+            Some(added) => self.annotate(position, added),
+            None => self.annotation_before(position),
+        };
+        self.push(position, source, annotation);
+    }
+
+    fn emit(&mut self, position: usize, outputs: Vec<Produced>, failures: Vec<(Failure, Option<Vec<u8>>)>) {
+        let input = self.inputs.origin(position);
+        let record = self.inputs.record(position);
+        for output in outputs {
+            let new = NewRecord {
+                key: output.key.as_deref(),
+                value: output.value.as_deref(),
+                timestamp_ms: output.timestamp_ms.unwrap_or(record.timestamp_ms),
+                ..plain(&record)
+            };
+            let headers = output.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref()));
+            if !self.produce(new, headers) {
+                self.step.partial.push(Failed {
+                    input,
+                    index: Some(0),
+                    value: output.value,
+                    failure: too_large(),
+                });
+                continue;
+            }
+            let source = self.last_produced();
+            let (routes, partition_keys) = (output.routes, output.partition_keys);
+            let annotation =
+                merged(&Annotation::default(), Annotation { routes, partition_keys, headers: Vec::new() });
+            let annotation = self.keep_annotation(annotation);
+            self.push(position, source, annotation);
+        }
+        let failures = failures.into_iter();
+        self.step.partial.extend(failures.map(|(failure, value)| Failed {
+            input,
+            index: Some(0),
+            value,
+            failure,
+        }));
+    }
+
+    fn fail(&mut self, position: usize, failure: Failure) {
+        if let Some(group) = &mut self.group {
+            group.fails.push((position, failure));
+        }
+    }
+
+    /// Puts a record where it still fits once it stands behind those of the transforms before.
+    fn produce<'h>(
+        &mut self,
+        record: NewRecord<'_>,
+        headers: impl Iterator<Item = (&'h [u8], Option<&'h [u8]>)> + Clone,
+    ) -> bool {
+        let header_bytes: usize =
+            headers.clone().map(|(name, value)| 8 + name.len() + value.map_or(0, <[u8]>::len)).sum();
+        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + header_bytes;
+        self.bytes_before + self.step.produced.bytes() + bytes <= Arena::BYTES_MAX
+            && self.step.produced.push(record, headers)
+    }
+
+    fn last_produced(&self) -> OutputSource {
+        OutputSource::Produced(nth(self.produced_before + self.step.produced.len() - 1))
+    }
+}
+
+fn nth(position: usize) -> u32 {
+    u32::try_from(position).expect("a batch becomes fewer than 2^32 records: they are held in memory")
+}
+
+fn plain<'r>(record: &RecordRef<'r>) -> NewRecord<'r> {
+    NewRecord {
+        key: record.key,
+        value: record.value,
+        timestamp_ms: record.timestamp_ms,
+        offset: record.offset,
+        index: record.index,
+    }
+}
+
+fn too_large() -> Failure {
+    Failure {
+        code: String::from("OutputTooLarge"),
+        detail: format!("what a batch became has more than {} bytes", Arena::BYTES_MAX),
+    }
+}
+
+/// What is added, on what was there: routes replace as a whole, keys and headers by name, and of two
+/// keys of one name the later stays.
+fn merged(before: &Annotation, added: Annotation) -> Annotation {
+    let routes = if added.routes.is_empty() { before.routes.clone() } else { added.routes };
+    let mut partition_keys = before.partition_keys.clone();
+    for (name, value) in added.partition_keys {
+        partition_keys.retain(|(replaced, _)| *replaced != name);
+        partition_keys.push((name, value));
+    }
+    let replaced = |name: &String| added.headers.iter().any(|(new, _)| new == name);
+    let mut headers: Vec<_> = before.headers.iter().filter(|(name, _)| !replaced(name)).cloned().collect();
+    headers.extend(added.headers);
+    Annotation { routes, partition_keys, headers }
+}
+
+/// Puts what a transform did on top of what was before it; `inputs` is the number of records of the
+/// batch.
+pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: usize) -> Transformed {
+    let mut whole = previous.unwrap_or_default();
+    whole.outputs = step.outputs;
+    if whole.produced.is_empty() {
+        whole.produced = step.produced;
+    } else {
+        for record in step.produced.iter() {
+            let fits = whole.produced.push_ref(&record, record.index);
+            debug_assert!(fits, "`produce` has counted the bytes of both");
+        }
+    }
+    whole.annotations.extend(step.annotations);
+    whole.dropped += step.dropped;
+    whole.failed.extend(step.failed);
+    whole.failed.sort_by_key(|failed| failed.input);
+    whole.partial.extend(step.partial);
+    whole.partial.sort_by_key(|failed| failed.input);
+    if let Some((input, wish)) = step.postponed {
+        cut(&mut whole, input, wish);
+    }
+    number_failures(&mut whole);
+    debug_assert!(balanced(&whole, inputs), "each input has one fate");
+    whole
+}
+
+/// Takes back what earlier transforms decided about the inputs that come again.
+fn cut(whole: &mut Transformed, from: u32, wish: Postponement) {
+    whole.outputs.retain(|output| output.input < from);
+    whole.failed.retain(|failed| failed.input < from);
+    whole.partial.retain(|failed| failed.input < from);
+    // Drops of earlier transforms are not listed, so those behind the cut are found by what is left.
+    whole.dropped = u64::from(from) - kept(whole) - whole.failed.len() as u64;
+    whole.retry_from = Some((from, wish));
+}
+
+/// Failures of an input are numbered after its outputs, so that offset and index name each of them.
+fn number_failures(whole: &mut Transformed) {
+    let mut outputs = whole.outputs.iter().peekable();
+    let mut last = None;
+    let mut index = 0;
+    for failed in &mut whole.partial {
+        if last != Some(failed.input) {
+            while outputs.next_if(|output| output.input < failed.input).is_some() {}
+            index = 0;
+            while outputs.next_if(|output| output.input == failed.input).is_some() {
+                index += 1;
+            }
+            last = Some(failed.input);
+        }
+        failed.index = Some(index);
+        index += 1;
+    }
+}
+
+/// Inputs that stand in the outputs or among the partial failures.
+fn kept(whole: &Transformed) -> u64 {
+    let mut outputs = whole.outputs.iter().map(|output| output.input).peekable();
+    let mut partial = whole.partial.iter().map(|failed| failed.input).peekable();
+    let mut kept = 0;
+    while let Some(input) = [outputs.peek(), partial.peek()].into_iter().flatten().min().copied() {
+        kept += 1;
+        while outputs.next_if_eq(&input).is_some() {}
+        while partial.next_if_eq(&input).is_some() {}
+    }
+    kept
+}
+
+fn balanced(whole: &Transformed, inputs: usize) -> bool {
+    let inputs = whole.retry_from.as_ref().map_or(inputs as u64, |(from, _)| u64::from(*from));
+    whole.dropped + whole.failed.len() as u64 + kept(whole) == inputs
+}
