@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::pipeline::{self, chain_text};
+
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -43,4 +45,13 @@ pub(crate) fn say_refused(why: &str) {
 pub(crate) fn print(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _nobody_may_be_reading = writeln!(stdout, "{line}");
+}
+
+/// Why a pipeline can't start or go on, and what to do about it.
+pub(crate) fn refusal(error: &pipeline::Error) -> String {
+    let text = chain_text(error);
+    match error.hint() {
+        Some(hint) => format!("{text}\nhint: {hint}"),
+        None => text,
+    }
 }

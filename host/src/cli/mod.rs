@@ -7,7 +7,10 @@ mod bench;
 mod build;
 mod exit;
 mod ledger;
+mod report;
 mod run;
+mod signals;
+mod usage;
 mod validate;
 
 use std::path::PathBuf;

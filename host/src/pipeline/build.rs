@@ -77,7 +77,7 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
         sinks: Sinks::new(targets.specs(), PART_BYTES),
         cut_policy: CutPolicy::new(&config.cut),
         provenance: code::provenance(&transforms),
-        transforms: Arc::new(transforms),
+        transforms,
         cpu: CpuPool::start(config.host.threads)?,
         publisher: targets.publisher(),
         targets,

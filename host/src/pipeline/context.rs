@@ -13,9 +13,9 @@ use tokio::sync::Semaphore;
 
 use super::cpu::CpuPool;
 use super::memory::Memory;
-use super::target::Targets;
+use super::target::{OWN_FOLDER, Targets};
 use super::topics::Asker;
-use super::{Error, Stats, lane};
+use super::{Stats, lane};
 use crate::batch::{CutPolicy, Provenance, Sinks};
 use crate::clock::Random;
 use crate::config;
@@ -32,9 +32,6 @@ pub(super) const TAKE_OVERS: usize = 64;
 
 /// How long a command waits while the source is busy with others.
 const SOURCE_BUSY: Duration = Duration::from_millis(5);
-
-/// The folder of a store that is Vanne's own.
-pub(super) const OWN_FOLDER: &str = "_vanne";
 
 /// A topic that the pipeline reads.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ pub(super) struct Context {
     pub(super) publisher: Publisher,
     pub(super) sinks: Arc<Sinks>,
     pub(super) cut_policy: CutPolicy,
-    pub(super) transforms: Arc<transform::Chain>,
+    pub(super) transforms: transform::Chain,
     pub(super) provenance: Vec<Provenance>,
     pub(super) cpu: CpuPool,
     pub(super) source: Handle,
@@ -104,7 +101,7 @@ impl Context {
 
     /// A lane's instances of the transforms, none made yet.
     pub(super) fn lane_chain(&self, origin: &TopicPartition) -> transform::LaneChain {
-        self.transforms.lane(origin)
+        self.transforms.lane(origin.clone())
     }
 
     /// Where a partition without entries begins.

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::lane;
 use crate::{config, ledger, plugin, source, store};
 
 /// What stops a pipeline.
@@ -26,6 +25,12 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is nowhere to write to.
+    #[error("the pipeline has no sink that could hold its ledger and dead letters")]
+    NoSink,
+    /// An embedded broker has no chains that outlive it.
+    #[error("an embedded broker's chains end with its run; there is nothing to decide about")]
+    EmbeddedDecision,
     /// The ledger refuses.
     #[error("the ledger refuses")]
     Ledger(#[from] ledger::Error),
@@ -41,9 +46,6 @@ pub enum Error {
     /// The machine gives no threads, no time or no random numbers.
     #[error("the system refuses")]
     System(#[from] std::io::Error),
-    /// A lane, at start.
-    #[error("a lane can't start")]
-    Lane(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {

@@ -14,21 +14,26 @@
 //! after its entry is published, and its entry is created after the one before it is published.
 
 mod build;
+mod check;
 mod code;
 mod context;
 mod cpu;
+mod decide;
 mod ends;
 mod error;
 mod feed;
 mod lane;
 mod memory;
+mod names;
 mod progress;
 mod stats;
 mod supervisor;
 mod target;
 mod topics;
 
+pub use check::{Finding, check};
 pub use build::{Prepared, RunOptions, prepare};
-pub use error::Error;
+pub use decide::{At, Decision, decide};
+pub use error::{Error, chain_text};
 pub use stats::Stats;
 pub use supervisor::{Outcome, Summary};

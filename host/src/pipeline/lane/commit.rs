@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::Error;
 use super::entry::{self, Placed};
-use super::names::Names;
+use crate::pipeline::names::Names;
 use super::stager::{Place, Stager};
 use crate::batch::{Chunk, ClosedRange};
 use crate::crash;

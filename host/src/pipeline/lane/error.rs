@@ -4,14 +4,16 @@ use thiserror::Error;
 
 use crate::pipeline::cpu::JobLost;
 use crate::record::{OffsetRange, TopicPartition};
-use crate::{batch, ledger, sink, source, transform};
+use crate::{batch, ledger, sink, source};
 
 /// What halted a lane.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// A plugin gave up on its first batch.
-    #[error("a plugin refused offsets {range} of {lane}: {text}")]
+    #[error("transform `{transform}` gave up on its first batch, offsets {range} of {lane}: {text}")]
     Fatal {
+        /// The transform.
+        transform: String,
         /// The lane.
         lane: TopicPartition,
         /// The batch.
@@ -19,9 +21,6 @@ pub(crate) enum Error {
         /// The plugin's words.
         text: String,
     },
-    /// The transforms can't run.
-    #[error("the transforms can't run")]
-    Transform(#[from] transform::Error),
     /// A range can't be built.
     #[error("a range can't be built")]
     Batch(#[from] batch::Error),

@@ -15,6 +15,7 @@ use super::Error;
 use crate::batch::{Chunk, ObjectSummary};
 use crate::crash;
 use crate::pipeline::context::Context;
+use crate::pipeline::names::Names;
 use crate::sink::object_store::{StageError, StagedWriter};
 
 /// Chunks that may wait for the store: one, so that a lane holds a part that is filled, one that waits
@@ -35,7 +36,7 @@ pub(super) struct StagedObject {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) context: Arc<Context>,
-    pub(super) names: super::names::Names,
+    pub(super) names: Names,
 }
 
 /// The way to a range's staging task. Dropped, it abandons what is under way.
@@ -159,7 +160,7 @@ async fn stage(
 impl Place {
     fn begin(&self, chunk: &Chunk, cancel: &CancellationToken) -> Result<(String, StagedWriter), Error> {
         let path = self.names.staged(&chunk.sink, chunk.object)?;
-        let writer = self.context.targets.writer(&chunk.sink, &path, &self.names, cancel)?;
+        let writer = self.context.targets.writer(&chunk.sink, &path, &self.names, cancel);
         Ok((path, writer))
     }
 

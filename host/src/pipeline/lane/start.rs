@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::commit::{self, Cut};
-use super::names::Names;
+use crate::pipeline::names::Names;
 use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
 use crate::batch::OpenRange;

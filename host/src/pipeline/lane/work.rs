@@ -13,6 +13,7 @@ use super::Error;
 use crate::batch::{Chunk, ClosedRange, OpenRange, Worked};
 use crate::clock;
 use crate::pipeline::context::Context;
+use crate::pipeline::error::chain_text;
 use crate::record::{Arena, Batch, OffsetRange, Postponement};
 use crate::retry::Backoff;
 use crate::transform::{LaneChain, Stop};
@@ -63,14 +64,7 @@ impl Work {
     ) -> Result<TakenIn, Error> {
         let transformed = match self.chain.process(&batch, attempt) {
             Ok(transformed) => transformed,
-            Err(Stop::Retry(postponement)) => {
-                let postponed = Some(self.postpone(context, batch, attempt, &postponement));
-                return Ok(TakenIn { postponed, ..TakenIn::default() });
-            }
-            Err(Stop::Fatal(text)) => {
-                return Err(Error::Fatal { lane: batch.origin.clone(), range: batch.range, text });
-            }
-            Err(Stop::Broken(error)) => return Err(error.into()),
+            Err(stop) => return self.stopped(context, batch, attempt, stop),
         };
         let worked = Worked {
             batch: &batch,
@@ -95,6 +89,29 @@ impl Work {
         }
         self.keep_or_release_instances(context);
         Ok(TakenIn { records, chunks: std::iter::from_fn(|| self.range.next_chunk()).collect(), postponed })
+    }
+
+    /// The batch has no results: it comes again later, or the pipeline can't run.
+    fn stopped(
+        &mut self,
+        context: &Context,
+        batch: Batch,
+        attempt: u32,
+        stop: Stop,
+    ) -> Result<TakenIn, Error> {
+        let wish = match stop {
+            Stop::Retry { wish, .. } => wish,
+            Stop::Fatal { transform, text } => {
+                return Err(Error::Fatal { transform, lane: batch.origin.clone(), range: batch.range, text });
+            }
+            Stop::Instance(error) => Postponement {
+                code: String::from("Instance"),
+                reason: chain_text(&error),
+                after_ms: None,
+            },
+        };
+        let postponed = Some(self.postpone(context, batch, attempt, &wish));
+        Ok(TakenIn { postponed, ..TakenIn::default() })
     }
 
     /// Guests' memory is part of the budget: a lane keeps its instances while there is room for them, and

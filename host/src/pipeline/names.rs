@@ -3,7 +3,7 @@
 //! Owns the nonce of one attempt at one start offset. Invariant: a nonce is drawn anew for each attempt
 //! and never used again, so that no two attempts share a name.
 
-use super::Error;
+use super::lane;
 use crate::clock;
 use crate::ledger::{LanePath, StagedName};
 use crate::record::TopicPartition;
@@ -22,7 +22,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Draws the nonce of a new attempt.
-    pub(super) fn draw(origin: &TopicPartition, lane: &LanePath, start: u64) -> Result<Self, Error> {
+    pub(super) fn draw(origin: &TopicPartition, lane: &LanePath, start: u64) -> Result<Self, lane::Error> {
         Ok(Self { origin: origin.clone(), start, nonce: clock::unique_id()?, lane: lane.clone() })
     }
 
@@ -32,7 +32,7 @@ impl Names {
     }
 
     /// Where an object of a sink is staged.
-    pub(super) fn staged(&self, sink: &str, number: u32) -> Result<String, Error> {
+    pub(super) fn staged(&self, sink: &str, number: u32) -> Result<String, lane::Error> {
         let name =
             StagedName { start: self.start, nonce: self.nonce.clone(), sink: sink.to_owned(), number };
         Ok(self.lane.staged(&name)?)

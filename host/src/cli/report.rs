@@ -1,0 +1,138 @@
+//! What a run did, at its end: for people, and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::usage::Usage;
+use crate::pipeline::{Outcome, Stats, Summary};
+
+/// The numbers of a run; the names of its JSON form are stable.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pipeline: String,
+    outcome: &'static str,
+    seconds: f64,
+    /// Records of committed ranges.
+    records_read: u64,
+    records_written: u64,
+    records_dropped: u64,
+    dead_letters: u64,
+    objects: u64,
+    object_bytes: u64,
+    dead_letter_objects: u64,
+    entries: u64,
+    adopted_entries: u64,
+    gap_offsets: u64,
+    cpu_seconds: f64,
+    peak_memory_bytes: u64,
+    /// Where each sink's objects are.
+    places: BTreeMap<String, String>,
+    halted_lanes: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(
+        pipeline: &str,
+        places: BTreeMap<String, String>,
+        summary: &Summary,
+        elapsed: Duration,
+    ) -> Self {
+        let stats = &summary.stats;
+        let usage = Usage::now();
+        Self {
+            pipeline: pipeline.to_owned(),
+            outcome: match summary.outcome {
+                Outcome::Drained => "drained",
+                Outcome::Halted => "halted",
+                Outcome::DeadlinePassed => "deadline-passed",
+            },
+            seconds: elapsed.as_secs_f64(),
+            records_read: Stats::get(&stats.read),
+            records_written: Stats::get(&stats.written),
+            records_dropped: Stats::get(&stats.dropped),
+            dead_letters: Stats::get(&stats.dead_letters),
+            objects: Stats::get(&stats.objects),
+            object_bytes: Stats::get(&stats.bytes),
+            dead_letter_objects: Stats::get(&stats.dead_letter_objects),
+            entries: Stats::get(&stats.entries),
+            adopted_entries: Stats::get(&stats.adopted),
+            gap_offsets: Stats::get(&stats.gap_offsets),
+            cpu_seconds: usage.cpu_seconds,
+            peak_memory_bytes: usage.peak_memory_bytes,
+            places,
+            halted_lanes: summary.halts.clone(),
+        }
+    }
+
+    /// The report for people, without a final newline.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {} after {:.1} s\n  in             {:>12} records\n  delivered      {:>12} records in {} objects, {}\n  \
+             filtered       {:>12} records\n  dead letters   {:>12}{}\n",
+            self.pipeline,
+            self.outcome.replace('-', " "),
+            self.seconds,
+            self.records_read,
+            self.records_written,
+            self.objects,
+            bytes_text(self.object_bytes),
+            self.records_dropped,
+            self.dead_letters,
+            if self.dead_letters > 0 { format!(" in {} objects", self.dead_letter_objects) } else { String::new() },
+        );
+        if self.gap_offsets > 0 {
+            let _infallible = writeln!(text, "  lost           {:>12} offsets to retention", self.gap_offsets);
+        }
+        for (sink, place) in &self.places {
+            let _infallible = writeln!(text, "  {sink:<14} {place}");
+        }
+        for lane in &self.halted_lanes {
+            let _infallible = writeln!(text, "  halted         {lane}");
+        }
+        text.push_str(&self.how_to_look());
+        text
+    }
+
+    /// A command that shows the objects, where they lie in folders of this machine.
+    fn how_to_look(&self) -> String {
+        let local = self.places.values().find_map(|place| place.strip_prefix("file://"));
+        match local {
+            Some(folder) if self.objects > 0 => format!(
+                "\nLook at them:\n  find {folder} -name '*.jsonl*' -not -path '*/_vanne/*'\n  \
+                 find {folder} -name '*.jsonl.zst' -not -path '*/_vanne/*' | head -n 1 | xargs zstd -dc | head"
+            ),
+            _ => String::new(),
+        }
+    }
+}
+
+fn bytes_text(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(bytes_text(0), "0 B");
+        assert_eq!(bytes_text(1536), "1.5 KiB");
+        assert_eq!(bytes_text(3 << 30), "3.0 GiB");
+        assert_eq!(bytes_text(5 << 50), "5120.0 TiB");
+    }
+}

@@ -1,0 +1,34 @@
+//! Ctrl-C and SIGTERM: the first one drains, the second one ends the process at once.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What an ended process says of a signal by custom: 128 and the number of SIGINT.
+const ENDED_BY_SIGNAL: i32 = 130;
+
+/// Listens for both signals from now on; the token is cancelled by the first.
+///
+/// # Errors
+/// Where the system refuses.
+pub(super) fn listen() -> io::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let first = CancellationToken::new();
+    let token = first.clone();
+    tokio::spawn(async move {
+        for nth in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if nth > 0 {
+                tracing::warn!("second signal: ending at once; what is not committed comes again");
+                std::process::exit(ENDED_BY_SIGNAL);
+            }
+            first.cancel();
+        }
+    });
+    Ok(token)
+}
