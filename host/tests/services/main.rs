@@ -1,0 +1,7 @@
+//! Tests against real servers: Apache Kafka, MinIO, versitygw, Azurite and a GCS emulator, got by `.ci/servers`.
+//!
+//! A required server that is not there fails its tests; nothing is skipped in silence. Servers listen on free ports of
+//! the loopback interface, keep their data in folders of their own and end with this process, however it ends.
+
+mod servers;
+mod support;
