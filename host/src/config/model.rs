@@ -4,6 +4,7 @@
 //! check that needs no network and no file, every path is absolute, and every `${}` is expanded.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +58,7 @@ pub struct Source {
 pub enum Broker {
     /// `type = "kafka"`: `host:port` of the first brokers to ask.
     Kafka {
-        /// Comma-separated.
+        /// Comma-separated, each with its port.
         brokers: String,
     },
     /// `type = "embedded"`: a broker in this process, for trying and testing.
@@ -118,20 +119,21 @@ pub struct Batch {
 /// The `[cut]` table: whichever comes first ends a range.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// Age of the oldest buffered record (default 300 s, as Firehose).
+    /// Wall time since the first buffered record (default 300 s, as Firehose).
     pub interval: Duration,
     /// Bytes over all sinks, counted after compression; `None`: no such bound.
     pub size: Option<u64>,
     /// Records read; `None`: no such bound.
     pub records: Option<u64>,
-    /// An age cut of fewer bytes waits for more (default 1 MiB; 0 once `interval` is written).
+    /// An age cut of fewer bytes waits for more (default 1 MiB, or `size` where that is less; 0 once
+    /// `interval` is written); never more than `size`.
     pub min_size: u64,
-    /// But not longer than this (default 900 s).
+    /// But not longer than this (default 900 s, or `interval` where that is longer); never less than `interval`.
     pub max_interval: Duration,
 }
 
-/// One of `[[transforms]]`.
-#[derive(Clone, Debug)]
+/// One of `[[transforms]]`. `Debug` hides `config`, which may hold a secret.
+#[derive(Clone)]
 pub struct Transform {
     /// Unique in the pipeline.
     pub name: String,
@@ -139,10 +141,24 @@ pub struct Transform {
     pub plugin: PathBuf,
     /// How to build it.
     pub build: Option<Build>,
-    /// JSON text handed to the plugin's `configure`.
+    /// JSON object handed to the plugin's `configure` (default `{}`); may hold secrets.
     pub config: String,
     /// What it may use.
     pub limits: Limits,
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, plugin, build, config: _, limits } = self;
+        formatter
+            .debug_struct("Transform")
+            .field("name", name)
+            .field("plugin", plugin)
+            .field("build", build)
+            .field("config", &"***")
+            .field("limits", limits)
+            .finish()
+    }
 }
 
 /// How to make a plugin's file.
@@ -173,7 +189,8 @@ pub enum Sink {
 /// Where something is kept.
 #[derive(Clone, Debug)]
 pub struct Location {
-    /// `s3://bucket/path`, `gs://…`, `az://…`, `file:///…` (a plain path has become one).
+    /// `s3://bucket/path`, `gs://…`, `az://…`, `abfs(s)://…`, `file:///…` (a plain path has become one);
+    /// no password, no query, no `/` at the end.
     pub url: url::Url,
     /// The `object_store` crate's own option names; values may be secret.
     pub options: BTreeMap<String, Secret>,
@@ -186,9 +203,9 @@ pub struct ObjectSink {
     pub location: Location,
     /// What stands before their names.
     pub prefix: Prefix,
-    /// What stands in them.
+    /// What stands in them (default JSON lines).
     pub format: Format,
-    /// How they are compressed.
+    /// How they are compressed (default zstd).
     pub compression: Compression,
     /// Compressed size at which an object is closed (default 64 MiB).
     pub buffer_bytes: u64,

@@ -1,0 +1,69 @@
+//! pipeline.toml as it is typed: tables, keys and values with their places.
+//!
+//! Owns reading: syntax, `${}`, which keys a table has, types, units and bounds. One module a table; each
+//! turns its table into a type of `model` and notes what is wrong instead of stopping at it, which is
+//! why this is a reader of our own and not a serde derive: those end at the first error. Invariant:
+//! every key of the file is read by a table that knows it, or is a problem.
+
+mod cut;
+mod expand;
+mod item;
+mod pipeline;
+mod sinks;
+mod source;
+mod suggest;
+mod table;
+mod transforms;
+
+use std::path::Path;
+
+pub(super) use expand::absolute;
+pub(super) use suggest::closest;
+
+/// What holds where nothing is written.
+pub(super) mod defaults {
+    pub(in crate::config) use super::cut::{
+        DEFAULT_BATCH_RECORDS as BATCH_RECORDS, DEFAULT_BATCH_SIZE as BATCH_SIZE,
+        DEFAULT_BATCH_WINDOW as BATCH_WINDOW, DEFAULT_INTERVAL as INTERVAL,
+        DEFAULT_MAX_INTERVAL as MAX_INTERVAL, DEFAULT_MEMORY as MEMORY, DEFAULT_MIN_SIZE as MIN_SIZE,
+    };
+    pub(in crate::config) use super::sinks::DEFAULT_BUFFER as BUFFER;
+    pub(in crate::config) use super::source::DEFAULT_PARTITIONS as PARTITIONS;
+    pub(in crate::config) use super::transforms::{
+        DEFAULT_MEMORY as GUEST_MEMORY, DEFAULT_TIMEOUT as TIMEOUT,
+    };
+}
+
+use super::error::{Error, Problems, Wrong};
+use super::model::Pipeline;
+use item::Document;
+
+/// What reading a file needs from outside of it.
+pub(super) struct Outside<'a> {
+    /// Where relative paths start; absolute.
+    pub(super) folder: &'a Path,
+    /// Environment variables.
+    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Syntax errors that are shown: the parser recovers, and its later errors are often echoes.
+const SYNTAX_ERRORS: usize = 3;
+
+/// Reads a whole file.
+pub(super) fn read(text: &str, file: &str, outside: &Outside<'_>) -> Result<Pipeline, Error> {
+    let problems = Problems::new(text);
+    let (document, errors) = toml::de::DeTable::parse_recoverable(text);
+    for error in errors.iter().take(SYNTAX_ERRORS) {
+        let at = error.span().map_or(0, |span| span.start);
+        problems.add(at, "", Wrong::new(format!("not TOML: {}", error.message().replace('\n', ", "))));
+    }
+    if !errors.is_empty() {
+        return Err(problems.into_error(file));
+    }
+    let document = Document::new(&document, outside, &problems);
+    let pipeline = pipeline::read(&document, outside.folder, text, &problems);
+    match pipeline {
+        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        _ => Err(problems.into_error(file)),
+    }
+}

@@ -1,0 +1,124 @@
+//! The top of the file, and what must hold between its tables.
+
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::item::{Document, Item, Value};
+use super::table::Table;
+use super::{cut, sinks, source, transforms};
+use crate::config::error::{Problems, Wrong, shown};
+use crate::config::model::{Pipeline, Sink};
+
+/// The version of this notation.
+const VERSION: i64 = 1;
+
+/// Names that mean something else where a name may stand.
+const RESERVED: [&str; 1] = ["dead_letter"];
+
+/// Characters of a name at the most: it is part of paths, labels and group ids.
+const LONGEST: usize = 63;
+
+/// Reads the whole file.
+pub(super) fn read(
+    document: &Document,
+    folder: &Path,
+    text: &str,
+    problems: &Problems<'_>,
+) -> Option<Pipeline> {
+    check_version(&Table::open_free(&document.top, problems)?, problems)?;
+    let top = Table::open(&document.top, "", problems)?;
+    let name = top.need("name", "name = \"access-logs\"").and_then(|item| name(item, problems));
+    let source = top.need("source", "[source]");
+    let source = source.and_then(|item| source::read(item, name.as_deref(), folder, problems));
+    let batch = cut::batch(top.get("batch"), problems);
+    let cut = cut::cut(top.get("cut"), problems);
+    let host = cut::host(top.get("host"), folder, problems);
+    let transforms = transforms::read(top.get("transforms"), folder, problems);
+    let sinks = sinks::read(top.need("sinks", "[sinks.lake]"), folder, problems);
+    let dead_letter = top.get("dead_letter").map(|item| sinks::dead_letter(item, folder, problems));
+    let ledger = top.get("ledger").map(|item| sinks::ledger(item, folder, problems));
+    let pipeline = Pipeline {
+        name: name?,
+        source: source?,
+        batch: batch?,
+        cut: cut?,
+        transforms: transforms?,
+        sinks: sinks?,
+        dead_letter: flat(dead_letter)?,
+        ledger: flat(ledger)?,
+        host: host?,
+        digest: digest(text),
+        folder: folder.to_path_buf(),
+    };
+    check(&pipeline, &top, problems);
+    Some(pipeline)
+}
+
+/// Not there is fine; there and wrong is not.
+#[expect(clippy::option_option, reason = "the two kinds of nothing differ")]
+fn flat<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(read) => read.map(Some),
+    }
+}
+
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// A file of another version has other keys: nothing else would be a true problem.
+fn check_version(top: &Table<'_>, problems: &Problems<'_>) -> Option<()> {
+    let item = top.need("version", "version = 1")?;
+    match item.value {
+        Value::Integer(VERSION) => Some(()),
+        Value::Integer(other) => {
+            let wrong = Wrong::new(format!("version {other} is not known to this host"));
+            item.wrong(
+                problems,
+                wrong.hint(format!("write `version = {VERSION}`, or take a host that knows it")),
+            );
+            None
+        }
+        _ => item.expected(problems, "a whole number", "version = 1"),
+    }
+}
+
+/// A name of a pipeline or a transform.
+pub(super) fn name(item: &Item, problems: &Problems<'_>) -> Option<String> {
+    let text = item.filled(problems, "name = \"access-logs\"")?;
+    item.noted(problems, text, |name| check_name(name).map(|()| name.to_owned()))
+}
+
+/// Checks a name: it becomes part of paths, metric labels and routes.
+pub(super) fn check_name(name: &str) -> Result<(), Wrong> {
+    if name.starts_with('_') || RESERVED.contains(&name) {
+        let wrong = Wrong::new(format!("the name `{}` is reserved", shown(name)));
+        return Err(wrong.hint("choose another; names that start with `_` are the host's own"));
+    }
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    if first && name.chars().all(fine) && name.len() <= LONGEST {
+        return Ok(());
+    }
+    let wrong = Wrong::new(format!("`{}` is not a name", shown(name)));
+    let rule = "a name has 1 to 63 lower case letters, digits, `-`, `_` and `.`, the first a letter or digit";
+    Err(wrong.hint(rule))
+}
+
+fn check(pipeline: &Pipeline, top: &Table<'_>, problems: &Problems<'_>) {
+    let batch_item = top.get("batch").or_else(|| top.get("host")).unwrap_or(top.item);
+    cut::check_memory(&pipeline.batch, &pipeline.host, batch_item, problems);
+    if let Some(item) = top.get("transforms") {
+        transforms::check_memory(&pipeline.transforms, &pipeline.batch, &pipeline.host, item, problems);
+    }
+    let (dead_letter, ledger) = (pipeline.dead_letter.as_ref(), pipeline.ledger.as_ref());
+    sinks::check_places(&pipeline.sinks, dead_letter, ledger, top, problems);
+    let takes_all = |sink: &Sink| matches!(sink, Sink::ObjectStore(sink) if sink.default);
+    if pipeline.transforms.is_empty() && !pipeline.sinks.values().any(takes_all) {
+        let wrong = Wrong::new("every sink has `default = false`, and no transform names a route");
+        top.wrong("sinks", wrong.hint("every record would be dropped: remove `default = false` from a sink"));
+    }
+}

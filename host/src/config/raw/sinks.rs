@@ -1,0 +1,222 @@
+//! `[sinks.NAME]`, `[dead_letter]` and `[ledger]`: where things go.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::item::{Item, Value};
+use super::pipeline::check_name;
+use super::table::{Bounds, Table};
+use crate::config::Secret;
+use crate::config::error::{Problems, Wrong};
+use crate::config::location;
+use crate::config::model::{Compression, Format, Ledger, Location, ObjectSink, Sink};
+use crate::config::prefix;
+
+const BUFFER: Bounds<u64> = Bounds {
+    least: 1 << 10,
+    why_least: "or objects are nothing but requests",
+    most: 5 << 30,
+    why_most: "the largest object that S3 copies in one request",
+};
+
+/// What query engines like to read: S3's readers work in parts of 8 to 128 MiB.
+pub(in crate::config) const DEFAULT_BUFFER: u64 = 64 << 20;
+
+/// Sinks of a pipeline at the most: each has a buffer in every partition.
+const MOST: usize = 32;
+
+const FORMATS: [(&str, Format); 2] = [("json-lines", Format::JsonLines), ("raw", Format::Raw)];
+
+const COMPRESSIONS: [(&str, Compression); 3] =
+    [("zstd", Compression::Zstd), ("gzip", Compression::Gzip), ("none", Compression::None)];
+
+/// Options that would take back what the host rests on, with the reason.
+const RESERVED: [(&str, &str); 5] = [
+    ("conditional_put", "exactly-once rests on create-only puts, which are always on"),
+    ("copy_if_not_exists", "the host publishes by plain copies and checks them itself"),
+    ("bucket", "`url` names the bucket"),
+    ("bucket_name", "`url` names the bucket"),
+    ("container_name", "`url` names the container"),
+];
+
+/// Reads `[sinks]`.
+pub(super) fn read(
+    item: Option<&Item>,
+    folder: &Path,
+    problems: &Problems<'_>,
+) -> Option<BTreeMap<String, Sink>> {
+    let table = Table::open_free(item?, problems)?;
+    if table.entries().next().is_none() {
+        table.item.wrong(problems, Wrong::new("there is no sink").hint("add a table such as `[sinks.lake]`"));
+        return None;
+    }
+    if table.entries().count() > MOST {
+        let wrong = Wrong::new(format!("{} sinks are too many: at most {MOST}", table.entries().count()));
+        table.item.wrong(problems, wrong.hint("spread them over several pipelines"));
+        return None;
+    }
+    let sinks: Vec<_> = table
+        .entries()
+        .map(|(name, key_at, item)| {
+            let named = check_name(name).map_err(|wrong| problems.add(key_at, &item.path, wrong));
+            let sink = sink(item, folder, problems);
+            Some((named.map(|()| name.to_owned()).ok()?, sink?))
+        })
+        .collect();
+    sinks.into_iter().collect()
+}
+
+fn sink(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Sink> {
+    // Which keys a sink has depends on its type: without one, none can be called unknown.
+    let types = [("object-store", ())];
+    let free = Table::open_free(item, problems)?;
+    free.need("type", "type = \"object-store\"")?;
+    free.choice("type", &types)?;
+    let table = Table::open(item, "sinks.NAME", problems)?;
+    let location = location(&table, folder, problems);
+    let prefix = match table.get("prefix") {
+        Some(item) => prefix(item, problems),
+        None => Some(prefix::default()),
+    };
+    let format = table.choice("format", &FORMATS).unwrap_or(Format::JsonLines);
+    let compression = table.choice("compression", &COMPRESSIONS).unwrap_or(Compression::Zstd);
+    let buffer = table.get("buffer").and_then(|item| Table::open(item, "sinks.NAME.buffer", problems));
+    let buffer_bytes = buffer.and_then(|table| table.size("size", &BUFFER)).unwrap_or(DEFAULT_BUFFER);
+    let default = table.flag("default").unwrap_or(true);
+    let location = location?;
+    if location::within_vanne(&location.url) {
+        let wrong = Wrong::new("`_vanne/` is the ledger's own folder");
+        table.wrong("url", wrong.hint("choose a place beside it"));
+    }
+    Some(Sink::ObjectStore(ObjectSink {
+        location,
+        prefix: prefix?,
+        format,
+        compression,
+        buffer_bytes,
+        default,
+    }))
+}
+
+fn prefix(item: &Item, problems: &Problems<'_>) -> Option<crate::config::model::Prefix> {
+    let text = item.text(problems, "prefix = \"!{timestamp:yyyy/MM/dd/HH}/\"")?;
+    item.noted(problems, text, prefix::parse)
+}
+
+/// Reads `url` and `options`.
+fn location(table: &Table<'_>, folder: &Path, problems: &Problems<'_>) -> Option<Location> {
+    let example = "url = \"s3://bucket/path\"";
+    let options = match table.get("options") {
+        Some(item) => options(item, problems),
+        None => Some(BTreeMap::new()),
+    };
+    let url = table.need("url", example)?;
+    let text = url.filled(problems, example)?;
+    let url = url.noted(problems, text, |text| location::parse(text, folder))?;
+    let options = options?;
+    if url.scheme() == "file" && !options.is_empty() {
+        let wrong = Wrong::new("a local folder takes no options");
+        table.wrong("options", wrong.hint("remove `options`, or write the `url` of a bucket"));
+    }
+    Some(Location { url, options })
+}
+
+fn options(item: &Item, problems: &Problems<'_>) -> Option<BTreeMap<String, Secret>> {
+    let table = Table::open_free(item, problems)?;
+    let mut options = BTreeMap::new();
+    for (name, key_at, item) in table.entries() {
+        let plain = name.to_ascii_lowercase();
+        let plain = ["aws_", "google_", "azure_"]
+            .iter()
+            .find_map(|start| plain.strip_prefix(start))
+            .unwrap_or(&plain);
+        if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| *reserved == plain) {
+            let wrong = Wrong::new(format!("this option is the host's own: {reason}"));
+            problems.add(key_at, &item.path, wrong.hint("remove it"));
+        }
+        if let Some(value) = scalar(item, problems) {
+            options.insert(name.to_owned(), value);
+        }
+    }
+    Some(options)
+}
+
+/// A text, number or flag as a text that is never shown.
+pub(super) fn scalar(item: &Item, problems: &Problems<'_>) -> Option<Secret> {
+    let text = match &item.value {
+        Value::Text(text) if text.value.contains('\0') => {
+            item.wrong(problems, Wrong::new("has a zero character in it"));
+            return None;
+        }
+        Value::Text(text) => text.value.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        _ => return item.expected(problems, "text, a number, true or false", "name = \"value\""),
+    };
+    Some(Secret::new(text))
+}
+
+/// Reads `[dead_letter]`.
+pub(super) fn dead_letter(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Location> {
+    let table = Table::open(item, "dead_letter", problems)?;
+    let location = location(&table, folder, problems)?;
+    if location::within_vanne(&location.url) {
+        let wrong = Wrong::new("`_vanne/` is the ledger's own folder");
+        table.wrong("url", wrong.hint("choose a place beside it"));
+    }
+    Some(location)
+}
+
+/// Reads `[ledger]`.
+pub(super) fn ledger(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Ledger> {
+    let table = Table::open(item, "ledger", problems)?;
+    let location = location(&table, folder, problems)?;
+    let shared = table.flag("shared").unwrap_or(false);
+    if shared && location.url.scheme() != "file" {
+        let wrong = Wrong::new("`shared` is for a ledger in a local folder that several machines see");
+        table.wrong("shared", wrong.hint("remove it: a bucket is always shared"));
+    }
+    Some(Ledger { location, shared })
+}
+
+/// What must hold between the places of a pipeline.
+pub(super) fn check_places(
+    sinks: &BTreeMap<String, Sink>,
+    dead_letter: Option<&Location>,
+    ledger: Option<&Ledger>,
+    top: &Table<'_>,
+    problems: &Problems<'_>,
+) {
+    let sinks: Vec<_> = sinks.iter().map(|(name, Sink::ObjectStore(sink))| (name, sink)).collect();
+    let at = |table: &str| top.get(table).unwrap_or(top.item);
+    for (nth, (name, sink)) in sinks.iter().enumerate() {
+        let same =
+            |other: &ObjectSink| same_place(&other.location, &sink.location) && other.prefix == sink.prefix;
+        if let Some((other, _)) = sinks[..nth].iter().find(|(_, other)| same(other)) {
+            let wrong =
+                Wrong::new(format!("`sinks.{other}` and `sinks.{name}` have the same `url` and `prefix`"));
+            at("sinks")
+                .wrong(problems, wrong.hint("nobody could tell their objects apart: change one of them"));
+        }
+        if dead_letter.is_some_and(|dead| same_place(dead, &sink.location)) {
+            let wrong = Wrong::new(format!("`dead_letter.url` and `sinks.{name}.url` are the same place"));
+            at("dead_letter")
+                .wrong(problems, wrong.hint("readers of the sink would read dead letters: change one"));
+        }
+    }
+    let elsewhere = sinks.iter().skip(1).find(|(_, sink)| {
+        location::bucket(&sink.location)
+            != sinks.first().map_or_else(String::new, |(_, first)| location::bucket(&first.location))
+    });
+    if let (None, Some((other, _)), Some((first, _))) = (ledger, elsewhere, sinks.first()) {
+        let wrong = Wrong::new(format!(
+            "`[ledger]` is missing: `sinks.{first}` and `sinks.{other}` are not in the same bucket or folder"
+        ));
+        at("sinks").wrong(problems, wrong.hint("add `[ledger]` with a `url`, such as `s3://bucket/_vanne`"));
+    }
+}
+
+fn same_place(one: &Location, other: &Location) -> bool {
+    one.url == other.url && location::bucket(one) == location::bucket(other)
+}

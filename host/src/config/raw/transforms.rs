@@ -1,0 +1,170 @@
+//! `[[transforms]]`: which components run, in which order, with what.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::expand::absolute;
+use super::item::{Entries, Item, Value};
+use super::pipeline::name;
+use super::table::{Bounds, Table};
+use crate::config::error::{Problems, Wrong, shown};
+use crate::config::model::{Batch, Build, Host, Limits, Transform};
+use crate::config::units::show_size;
+
+const MEMORY: Bounds<u64> = Bounds {
+    least: 1 << 20,
+    why_least: "since a guest's stack alone is often that large",
+    most: 4 << 30,
+    why_most: "all that a 32-bit guest can address",
+};
+
+const TIMEOUT: Bounds<Duration> = Bounds {
+    least: Duration::from_millis(10),
+    why_least: "the step at which running guests are looked at",
+    most: Duration::from_secs(300),
+    why_most: "since a partition stands still while a guest hangs",
+};
+
+/// Room for a batch of 1 MiB, many times over.
+pub(in crate::config) const DEFAULT_MEMORY: u64 = 256 << 20;
+/// Lambda's default.
+pub(in crate::config) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Transforms of a pipeline at the most: each has an instance in every partition.
+const MOST: usize = 32;
+
+/// Reads the list.
+pub(super) fn read(item: Option<&Item>, folder: &Path, problems: &Problems<'_>) -> Option<Vec<Transform>> {
+    let Some(item) = item else { return Some(Vec::new()) };
+    let Value::Array(items) = &item.value else {
+        return item.expected(problems, "a list of tables", "[[transforms]]");
+    };
+    if items.len() > MOST {
+        item.wrong(problems, Wrong::new(format!("{} transforms are too many: at most {MOST}", items.len())));
+        return None;
+    }
+    let transforms: Vec<_> = items.iter().map(|item| transform(item, folder, problems)).collect();
+    let mut names = BTreeSet::new();
+    for (transform, item) in transforms.iter().zip(items) {
+        if let Some(transform) = transform.as_ref().filter(|found| !names.insert(found.name.clone())) {
+            let earlier = transforms.iter().flatten().position(|other| other.name == transform.name);
+            let wrong = Wrong::new(format!("has the name of transforms[{}]", earlier.unwrap_or(0)));
+            item.wrong(problems, wrong.hint("give each transform a name of its own"));
+        }
+    }
+    transforms.into_iter().collect()
+}
+
+fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Transform> {
+    let table = Table::open(item, "transforms", problems)?;
+    let name = table.need("name", "name = \"parse\"").and_then(|item| name(item, problems));
+    let plugin = table.need("plugin", "plugin = \"plugins/parse.wasm\"");
+    let plugin = plugin.and_then(|item| file(item, "plugin = \"plugins/parse.wasm\"", folder, problems));
+    let build = match table.get("build") {
+        Some(item) => Some(build(item, folder, problems)?),
+        None => None,
+    };
+    let config = match table.get("config") {
+        Some(item) => config(item, problems)?,
+        None => "{}".into(),
+    };
+    let limits = limits(table.get("limits"), problems);
+    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits? })
+}
+
+/// A path that may be relative, and is not an address.
+fn file(item: &Item, example: &str, folder: &Path, problems: &Problems<'_>) -> Option<std::path::PathBuf> {
+    let text = item.filled(problems, example)?;
+    if let Some((scheme, _)) = text.written.split_once("://") {
+        let wrong = Wrong::new(format!("unknown kind of address `{}://`", shown(scheme)));
+        item.wrong(problems, wrong.hint("known: the path of a file"));
+        return None;
+    }
+    Some(absolute(folder, Path::new(&text.value)))
+}
+
+fn build(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Build> {
+    let table = Table::open(item, "transforms.build", problems)?;
+    let example = "command = \"cargo build --release --target wasm32-wasip2\"";
+    let command = table.need("command", example).and_then(|item| item.filled(problems, example));
+    let dir = match table.get("dir") {
+        Some(item) => file(item, "dir = \"plugins/parse\"", folder, problems),
+        None => Some(folder.to_path_buf()),
+    };
+    Some(Build { command: command?.value.clone(), dir: dir? })
+}
+
+fn limits(item: Option<&Item>, problems: &Problems<'_>) -> Option<Limits> {
+    let table = match item {
+        Some(item) => Some(Table::open(item, "transforms.limits", problems)?),
+        None => None,
+    };
+    let table = table.as_ref();
+    let memory = table.and_then(|table| table.size("memory", &MEMORY)).unwrap_or(DEFAULT_MEMORY);
+    let timeout = table.and_then(|table| table.duration("timeout", &TIMEOUT)).unwrap_or(DEFAULT_TIMEOUT);
+    // On a 32-bit host 4 GiB can't be counted; the greatest size that can is as good.
+    Some(Limits { memory: usize::try_from(memory).unwrap_or(usize::MAX), timeout })
+}
+
+/// The table as JSON text.
+fn config(item: &Item, problems: &Problems<'_>) -> Option<String> {
+    match &item.value {
+        Value::Table(entries) => Some(Json::Object(object(entries, problems)).to_string()),
+        _ => item.expected(problems, "a table", "config = { key = \"value\" }"),
+    }
+}
+
+fn object(entries: &Entries, problems: &Problems<'_>) -> Map<String, Json> {
+    entries.iter().map(|(key, entry)| (key.clone(), json(&entry.item, problems))).collect()
+}
+
+fn json(item: &Item, problems: &Problems<'_>) -> Json {
+    match &item.value {
+        Value::Text(text) => Json::String(text.value.clone()),
+        Value::Time(time) => Json::String(time.clone()),
+        Value::Integer(number) => Json::from(*number),
+        Value::Float(number) => Number::from_f64(*number).map_or_else(
+            || {
+                item.wrong(problems, Wrong::new("JSON has no such number").hint("write a finite number"));
+                Json::Null
+            },
+            Json::Number,
+        ),
+        Value::Boolean(flag) => Json::Bool(*flag),
+        Value::Array(items) => items.iter().map(|item| json(item, problems)).collect(),
+        Value::Table(entries) => Json::Object(object(entries, problems)),
+        Value::Broken => Json::Null,
+    }
+}
+
+/// Refuses limits that can't hold a batch, or that the process can't give.
+pub(super) fn check_memory(
+    transforms: &[Transform],
+    batch: &Batch,
+    host: &Host,
+    item: &Item,
+    problems: &Problems<'_>,
+) {
+    let Value::Array(items) = &item.value else { return };
+    for (transform, item) in transforms.iter().zip(items) {
+        let (memory, batch) = (transform.limits.memory as u64, batch.bytes.get() as u64);
+        let memory_shown = show_size(memory);
+        if memory < batch.saturating_mul(4) {
+            let wrong = Wrong::new(format!(
+                "`limits.memory` ({memory_shown}) is less than four times `batch.size` ({})",
+                show_size(batch)
+            ));
+            item.wrong(problems, wrong.hint("a guest holds a batch, its parsed form and its result"));
+        }
+        if memory > host.memory {
+            let wrong = Wrong::new(format!(
+                "`limits.memory` ({memory_shown}) is more than `host.memory` ({})",
+                show_size(host.memory)
+            ));
+            item.wrong(problems, wrong.hint("lower `limits.memory`, or raise `host.memory`"));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A short account of a pipeline for a person: what will be read, run and written.
+//!
+//! Invariant: shows no secret, and no value of `options`, `properties` or a transform's `config`.
+
+use std::fmt::{self, Display};
+
+use super::model::{
+    Batch, Broker, Compression, Cut, FeedFrom, Format, Host, Location, ObjectSink, Pipeline, Sink, Source,
+    Start, Transform,
+};
+use super::raw::defaults;
+use super::units::{show_duration, show_size};
+
+/// What the pipeline does, a line a fact; values that are as if nothing was written are marked.
+#[must_use]
+pub fn summary(pipeline: &Pipeline) -> String {
+    Summary(pipeline).to_string()
+}
+
+struct Summary<'a>(&'a Pipeline);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pipeline = self.0;
+        writeln!(formatter, "pipeline  {}", pipeline.name)?;
+        write_source(formatter, pipeline)?;
+        write_batch(formatter, &pipeline.batch)?;
+        write_cut(formatter, &pipeline.cut)?;
+        if pipeline.transforms.is_empty() {
+            writeln!(formatter, "run       nothing: records pass unchanged")?;
+        }
+        for transform in &pipeline.transforms {
+            write_transform(formatter, transform)?;
+        }
+        for (name, Sink::ObjectStore(sink)) in &pipeline.sinks {
+            write_sink(formatter, name, sink)?;
+        }
+        write_places(formatter, pipeline)?;
+        write_host(formatter, &pipeline.host)
+    }
+}
+
+/// ` (default)` after a value that is the default.
+fn marked<T: PartialEq>(value: &T, default: &T, shown: impl Display) -> String {
+    if value == default { format!("{shown} (default)") } else { shown.to_string() }
+}
+
+fn write_source(formatter: &mut fmt::Formatter<'_>, pipeline: &Pipeline) -> fmt::Result {
+    let source = &pipeline.source;
+    match &source.broker {
+        Broker::Kafka { brokers } => writeln!(formatter, "read      kafka at {brokers}")?,
+        Broker::Embedded { partitions, feed } => {
+            let partitions = marked(partitions, &defaults::PARTITIONS, partitions);
+            writeln!(formatter, "read      a broker in this process; partitions {partitions}")?;
+            let most = feed.records.map_or_else(|| "all".into(), |records| format!("at most {records}"));
+            let from = match &feed.from {
+                FeedFrom::File(path) => format!("{most} lines of {}", path.display()),
+                FeedFrom::Standard => format!("{most} lines of standard input"),
+                FeedFrom::AccessLog => format!("{most} made-up access-log lines, seed {}", feed.seed),
+            };
+            writeln!(formatter, "          fed with {from}")?;
+        }
+    }
+    writeln!(formatter, "          topics {}", source.topics.join(", "))?;
+    writeln!(formatter, "          group {}", marked(&source.group, &pipeline.name, &source.group))?;
+    writeln!(formatter, "          start {}", start(source))?;
+    if !source.properties.is_empty() {
+        let names: Vec<_> = source.properties.keys().map(String::as_str).collect();
+        writeln!(formatter, "          properties {}", names.join(", "))?;
+    }
+    Ok(())
+}
+
+fn start(source: &Source) -> String {
+    match &source.start {
+        Start::Earliest => "earliest (default)".into(),
+        Start::Latest => "latest".into(),
+        Start::Time(ms) => crate::clock::rfc3339(*ms),
+        Start::Offsets(topics) => {
+            let topic = |(topic, offsets): (&String, &std::collections::BTreeMap<i32, u64>)| {
+                let offsets: Vec<_> =
+                    offsets.iter().map(|(partition, offset)| format!("{partition}@{offset}")).collect();
+                format!("{topic} {}", offsets.join(" "))
+            };
+            topics.iter().map(topic).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn write_batch(formatter: &mut fmt::Formatter<'_>, batch: &Batch) -> fmt::Result {
+    let bytes = batch.bytes.get() as u64;
+    let records = batch.records.get() as u64;
+    writeln!(
+        formatter,
+        "batch     size {}, records {}, window {}",
+        marked(&bytes, &defaults::BATCH_SIZE, show_size(bytes)),
+        marked(&records, &defaults::BATCH_RECORDS, records),
+        marked(&batch.window, &defaults::BATCH_WINDOW, show_duration(batch.window)),
+    )
+}
+
+fn write_cut(formatter: &mut fmt::Formatter<'_>, cut: &Cut) -> fmt::Result {
+    let bound = |bound: Option<String>| bound.unwrap_or_else(|| "no bound (default)".into());
+    writeln!(
+        formatter,
+        "cut       interval {}, size {}, records {}, min_size {}, max_interval {}",
+        marked(&cut.interval, &defaults::INTERVAL, show_duration(cut.interval)),
+        bound(cut.size.map(show_size)),
+        bound(cut.records.map(|records| records.to_string())),
+        marked(&cut.min_size, &defaults::MIN_SIZE, show_size(cut.min_size)),
+        marked(&cut.max_interval, &defaults::MAX_INTERVAL, show_duration(cut.max_interval)),
+    )
+}
+
+fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) -> fmt::Result {
+    writeln!(formatter, "run       {}: {}", transform.name, transform.plugin.display())?;
+    let (memory, timeout) = (transform.limits.memory as u64, transform.limits.timeout);
+    writeln!(
+        formatter,
+        "          limits memory {}, timeout {}",
+        marked(&memory, &defaults::GUEST_MEMORY, show_size(memory)),
+        marked(&timeout, &defaults::TIMEOUT, show_duration(timeout)),
+    )?;
+    match &transform.build {
+        Some(build) => {
+            writeln!(formatter, "          built by `{}` in {}", build.command, build.dir.display())
+        }
+        None => Ok(()),
+    }
+}
+
+fn write_sink(formatter: &mut fmt::Formatter<'_>, name: &str, sink: &ObjectSink) -> fmt::Result {
+    writeln!(formatter, "write     {name}: {}", location(&sink.location))?;
+    let format = match sink.format {
+        Format::Raw => "raw",
+        Format::JsonLines => "json-lines",
+    };
+    let compression = match sink.compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+    };
+    writeln!(
+        formatter,
+        "          prefix {}, format {}, compression {}, buffer {}",
+        marked(&sink.prefix, &super::prefix::default(), &sink.prefix),
+        marked(&sink.format, &Format::JsonLines, format),
+        marked(&sink.compression, &Compression::Zstd, compression),
+        marked(&sink.buffer_bytes, &defaults::BUFFER, show_size(sink.buffer_bytes)),
+    )?;
+    if sink.default { Ok(()) } else { writeln!(formatter, "          only records that are routed to it") }
+}
+
+fn location(location: &Location) -> String {
+    if location.options.is_empty() {
+        return location.url.to_string();
+    }
+    let names: Vec<_> = location.options.keys().map(String::as_str).collect();
+    format!("{} with {}", location.url, names.join(", "))
+}
+
+fn write_places(formatter: &mut fmt::Formatter<'_>, pipeline: &Pipeline) -> fmt::Result {
+    match (&pipeline.ledger, pipeline.ledger_location()) {
+        (Some(ledger), _) => {
+            let shared = if ledger.shared { ", shared by several machines" } else { "" };
+            writeln!(formatter, "ledger    {}{shared}", location(&ledger.location))?;
+        }
+        (None, Some(place)) => writeln!(formatter, "ledger    {} (default)", location(&place))?,
+        (None, None) => {}
+    }
+    match (&pipeline.dead_letter, pipeline.dead_letter_location()) {
+        (Some(place), _) => writeln!(formatter, "dead      {}", location(place)),
+        (None, Some(place)) => writeln!(formatter, "dead      {} (default)", location(&place)),
+        (None, None) => Ok(()),
+    }
+}
+
+fn write_host(formatter: &mut fmt::Formatter<'_>, host: &Host) -> fmt::Result {
+    let threads =
+        host.threads.map_or_else(|| "as many as cores (default)".into(), |threads| threads.to_string());
+    let cache = host
+        .cache
+        .as_ref()
+        .map_or_else(|| "the user's (default)".into(), |cache| cache.display().to_string());
+    let memory = marked(&host.memory, &defaults::MEMORY, show_size(host.memory));
+    writeln!(formatter, "host      memory {memory}, threads {threads}, cache {cache}")
+}
