@@ -5,7 +5,10 @@
 //! a partition, batches reach the intake in order and without a hole from the offset that it was
 //! assigned or last sought at, each with the epoch of that order; a stale epoch is never sent.
 
+pub mod generator;
 pub mod kafka;
+pub mod lines;
+mod pool;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
