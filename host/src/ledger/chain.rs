@@ -22,6 +22,8 @@ pub struct Chain {
     pub(super) partition: i32,
     /// Ids of ledgers whose notes in Kafka are no reason to refuse: the chain was begun knowing them.
     superseded: Vec<String>,
+    /// The partition's start, where the topic's start names it.
+    configured: Option<u64>,
 }
 
 /// The end of a chain.
@@ -39,11 +41,8 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The tail of a chain without entries, in a partition that starts at `start` ([`Starts::of`]).
-    ///
-    /// Only for a chain of which [`Chain::tail`] said `None`.
-    #[must_use]
-    pub fn begin(start: u64) -> Self {
+    /// The tail of a chain without entries, at the start that was recorded for it.
+    pub(super) fn begin(start: u64) -> Self {
         Self { end: start, last: None, closed: true, published: true }
     }
 
@@ -52,6 +51,11 @@ impl Tail {
     #[must_use]
     pub fn published(last: LastEntry) -> Self {
         Self { end: last.entry.end, last: Some(last), closed: false, published: true }
+    }
+
+    /// The tail behind an entry that is proved to be published.
+    pub(super) fn closed(last: LastEntry) -> Self {
+        Self { closed: true, ..Self::published(last) }
     }
 
     /// What the next entry has to name as the one before it.
@@ -66,6 +70,14 @@ impl Tail {
     pub fn is_published(&self) -> bool {
         self.published
     }
+}
+
+/// `_start.json` in a lane's folder, of a partition that the topic got later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LaterStart {
+    version: u32,
+    start: u64,
+    resolved_at: String,
 }
 
 /// `<start>.closed.json`.
@@ -87,7 +99,8 @@ impl Chain {
     ) -> Result<Self> {
         let lane = LanePath::new(&ledger.root, &ledger.pipeline, topic, partition)?;
         let superseded = starts.supersedes.clone();
-        Ok(Self { ledger, lane, topic: topic.clone(), partition, superseded })
+        let configured = starts.partitions.get(&partition).copied();
+        Ok(Self { ledger, lane, topic: topic.clone(), partition, superseded, configured })
     }
 
     /// The paths of this lane, in the ledger's own store.
@@ -140,6 +153,25 @@ impl Chain {
         self.warn_if_behind(Some(&last), note.as_ref());
         let closed = self.is_closed(&last, note.as_ref()).await?;
         Ok(Some(Tail { end: last.entry.end, last: Some(last), closed, published: closed }))
+    }
+
+    /// The tail of a chain of which [`Chain::tail`] said `None`: where the partition starts.
+    ///
+    /// That is the offset in the topic's start, else (the topic got the partition later) `earliest`, the
+    /// start of its log now, which is recorded create-only: two writers who asked the broker at different
+    /// times must not begin two chains.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::Newer`], [`Error::Store`].
+    pub async fn begin(&self, earliest: u64) -> Result<Tail> {
+        if let Some(start) = self.configured {
+            return Ok(Tail::begin(start));
+        }
+        let resolved_at = clock::rfc3339(clock::now_ms());
+        let document = LaterStart { version: DOCUMENT_VERSION, start: earliest, resolved_at };
+        let Ledger { store, patience, .. } = &self.ledger;
+        let standing = document::create_or_read(&**store, patience, &self.lane.start(), &document).await?;
+        Ok(Tail::begin(standing.start))
     }
 
     /// Says once and for all that an entry is published: a restart need not look at its objects again,

@@ -21,9 +21,8 @@
 //!
 //! [`Ledger::open`]; [`Ledger::claim`] for each sink; [`Ledger::starts`] or, the first time,
 //! [`Ledger::check_first_start`], [`resolve`], [`Ledger::record_starts`]; [`Ledger::chain`];
-//! [`Chain::take_over`] (or [`Tail::begin`] at [`Starts::of`] where there is no entry yet); then, range
-//! after range: stage, [`Chain::create`], publish, [`Tail::published`], commit
-//! [`Chain::commit`] to Kafka. On [`Outcome::Theirs`]: [`Chain::follow`], drop own staging, seek to the
+//! [`Chain::take_over`], or [`Chain::begin`] where there is no entry yet; then, range after range: stage,
+//! [`Chain::create`], [`Chain::publish`], and [`Chain::commit`] for Kafka. On [`Outcome::Theirs`]: [`Chain::follow`], drop own staging, seek to the
 //! new end. At the end of its time: [`Chain::close`].
 
 mod admin;
@@ -45,6 +44,8 @@ mod take_over;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use chain::{Chain, Tail};
 pub use claim::SinkPlace;

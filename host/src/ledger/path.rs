@@ -7,6 +7,7 @@
 //! <root>/_ledger.json
 //! <root>/_claims/<topic id>/<sha256 of the sink's place>.json            in the sink's own store
 //! <root>/<pipeline>/<topic>@<topic id>/_start.json
+//! <root>/<pipeline>/<topic>@<topic id>/<partition>/_start.json           of a partition added later
 //! <root>/<pipeline>/<topic>@<topic id>/<partition>/<start / 1,000,000>/<start>.json
 //! <root>/<pipeline>/<topic>@<topic id>/<partition>/<start / 1,000,000>/<start>.closed.json
 //! <root>/<pipeline>/<topic>@<topic id>/<partition>/staging/<start>-<nonce>-<sink>-<n>.staged
@@ -225,6 +226,11 @@ impl LanePath {
     #[must_use]
     pub fn closed(&self, start: u64) -> String {
         format!("{}.closed.json", self.before_entry(start))
+    }
+
+    /// The file that says where the partition starts, if the topic's start does not.
+    pub(super) fn start(&self) -> String {
+        format!("{}/_start.json", self.folder)
     }
 
     /// Where to list after, so that an entry at `start` is the first that can come.

@@ -74,7 +74,8 @@ pub struct Starts {
     pub topic: String,
     /// Its id.
     pub topic_id: String,
-    /// The offset at which each partition begins that existed then.
+    /// The offset at which each partition begins that existed then; one that is not here begins at the
+    /// earliest record of its log ([`Chain::begin`](super::Chain::begin)).
     pub partitions: BTreeMap<i32, u64>,
     /// How it came to be.
     pub origin: Origin,
@@ -83,14 +84,6 @@ pub struct Starts {
     pub(super) supersedes: Vec<String>,
     /// When (RFC 3339, UTC).
     pub resolved_at: String,
-}
-
-impl Starts {
-    /// Where a partition begins: one that came later at the earliest record of its log.
-    #[must_use]
-    pub fn of(&self, partition: i32, earliest: u64) -> u64 {
-        self.partitions.get(&partition).copied().unwrap_or(earliest)
-    }
 }
 
 /// Resolves a start for every partition of a topic.

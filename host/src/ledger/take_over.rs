@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use super::codec::LastEntry;
-use super::{Chain, Commit, Error, PublishError, Result, Tail};
+use super::{Chain, Commit, Error, Kind, PublishError, Result, Tail};
 
 /// Puts the objects of an entry in place.
 #[async_trait]
@@ -32,8 +32,43 @@ impl Chain {
     /// Those of [`Chain::tail`], and [`Error::Publish`].
     pub async fn take_over(&self, hint: Option<&Commit>, publisher: &dyn Publish) -> Result<Option<Tail>> {
         match self.tail(hint).await? {
-            Some(tail) => self.settle(tail, publisher).await.map(Some),
-            None => Ok(None),
+            Some(Tail { last: Some(last), closed: false, .. }) => {
+                self.publish(last, publisher).await.map(Some)
+            }
+            tail => Ok(tail),
+        }
+    }
+
+    /// Publishes an entry that [`Outcome::Mine`](super::Outcome::Mine) showed, and returns the tail, behind
+    /// which the next entry may be created.
+    ///
+    /// Where the publisher misses an object for good, the chain is looked at again: if somebody else went
+    /// on, or closed the entry, it was published, and a reader has taken the object since. Then the tail
+    /// may end *beyond* this entry: the lane was taken over and has to go on there.
+    ///
+    /// Repeatable, and may be dropped.
+    ///
+    /// # Errors
+    /// [`Error::Publish`]; those of [`Chain::tail`].
+    pub async fn publish(&self, entry: LastEntry, publisher: &dyn Publish) -> Result<Tail> {
+        let mut last = entry;
+        loop {
+            let Err(source) = publisher.publish(&last).await else { return Ok(Tail::published(last)) };
+            let halted = source.kind == Kind::Halted;
+            let failure =
+                Error::Publish { chain: self.lane().folder().to_owned(), range: last.entry.range(), source };
+            if !halted {
+                return Err(failure);
+            }
+            let newest = self.walk(last.clone()).await?;
+            let closed = self.is_closed(&newest, None).await?;
+            if closed {
+                return Ok(Tail::closed(newest));
+            }
+            if newest.entry.start == last.entry.start {
+                return Err(failure);
+            }
+            last = newest;
         }
     }
 
@@ -42,24 +77,15 @@ impl Chain {
     /// the tail.
     ///
     /// The entries in between need nothing, since each next one proves that they are published.
+    /// Repeatable, and may be dropped.
     ///
     /// # Errors
     /// Those of [`Chain::tail`], and [`Error::Publish`].
     pub async fn follow(&self, from: LastEntry, publisher: &dyn Publish) -> Result<Tail> {
         let last = self.walk(from).await?;
-        let closed = self.is_closed(&last, None).await?;
-        let mut tail = Tail::published(last);
-        tail.closed = closed;
-        self.settle(tail, publisher).await
-    }
-
-    async fn settle(&self, tail: Tail, publisher: &dyn Publish) -> Result<Tail> {
-        let Some(last) = tail.last.as_ref().filter(|_| !tail.closed) else { return Ok(tail) };
-        publisher.publish(last).await.map_err(|source| Error::Publish {
-            chain: self.lane().folder().to_owned(),
-            range: last.entry.range(),
-            source,
-        })?;
-        Ok(Tail::published(last.clone()))
+        if self.is_closed(&last, None).await? {
+            return Ok(Tail::closed(last));
+        }
+        self.publish(last, publisher).await
     }
 }

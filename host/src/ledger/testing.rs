@@ -21,6 +21,20 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime needs nothing that is not there").block_on(future)
 }
 
+/// What a future comes to before it gives way for the nth time; `None`: it was dropped then.
+pub(super) async fn within<F: Future>(turns: u64, future: F) -> Option<F::Output> {
+    let turns = async {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = turns => None,
+    }
+}
+
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
