@@ -38,16 +38,16 @@ pub struct Instance {
 
 impl fmt::Debug for Instance {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Instance").field("identity", &self.store.data().identity).finish_non_exhaustive()
+        formatter
+            .debug_struct("Instance")
+            .field("identity", &self.store.data().identity)
+            .finish_non_exhaustive()
     }
 }
 
 impl Instance {
     /// Makes, describes and configures an instance.
-    pub(super) fn start(
-        plugin: &Plugin,
-        identity: Arc<Identity>,
-    ) -> Result<(Self, PluginInfo, Plan), Error> {
+    pub(super) fn start(plugin: &Plugin, identity: Arc<Identity>) -> Result<(Self, PluginInfo, Plan), Error> {
         let state = State::new(identity, plugin.limits.memory);
         let mut store = Store::new(plugin.engine.wasmtime(), state);
         store.limiter(|state| &mut state.limiter);
@@ -62,7 +62,8 @@ impl Instance {
         };
         let made = plugin.pre.instantiate(&mut store);
         let limits = (millis(plugin), plugin.limits.memory as u64);
-        let transform = made.map_err(|error| call_error(&store, &error, limits)).map_err(failed("instantiate"))?;
+        let transform =
+            made.map_err(|error| call_error(&store, &error, limits)).map_err(failed("instantiate"))?;
         let mut instance = Self {
             store,
             transform,

@@ -59,7 +59,12 @@ impl<'a> Lowered<'a> {
 
     /// Adds the record's headers but for those that a transform replaced, then that transform's. Returns
     /// false, and adds none, where a name is not UTF-8.
-    fn add_headers(&mut self, inputs: &Inputs<'a>, position: usize, annotation: Option<&'a Annotation>) -> bool {
+    fn add_headers(
+        &mut self,
+        inputs: &Inputs<'a>,
+        position: usize,
+        annotation: Option<&'a Annotation>,
+    ) -> bool {
         let before = self.headers.len();
         let added = annotation.map_or(&[][..], |annotation| &annotation.headers);
         for (name, value) in inputs.record(position).headers {
@@ -120,10 +125,9 @@ pub(super) fn verdict(outcome: wit::Outcome) -> Verdict {
     match outcome {
         wit::Outcome::Forward => Verdict::Forward,
         wit::Outcome::Annotate(added) => Verdict::Annotate(annotation(added)),
-        wit::Outcome::Replace(replacement) => Verdict::Replace {
-            value: replacement.value,
-            annotation: replacement.annotation.map(annotation),
-        },
+        wit::Outcome::Replace(replacement) => {
+            Verdict::Replace { value: replacement.value, annotation: replacement.annotation.map(annotation) }
+        }
         wit::Outcome::Emit(emission) => Verdict::Emit {
             outputs: emission.outputs.into_iter().map(produced).collect(),
             failures: emission

@@ -182,9 +182,7 @@ fn seed(identity: &Identity, first: &RecordRef<'_>) -> u64 {
     let partition = identity.partition.unwrap_or(-1).to_le_bytes();
     let numbers = [first.offset.to_le_bytes(), u64::from(first.index).to_le_bytes()].concat();
     let bytes = topic.iter().chain(&partition).chain(&numbers);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A timer: ready once the virtual clock is there; until then it says what it waits for.
@@ -332,10 +330,7 @@ fn denied() -> SocketError {
 
 /// Wanted by the two refusals below; wasmtime-wasi's own do the same.
 impl sockets::network::Host for State {
-    fn convert_error_code(
-        &mut self,
-        error: SocketError,
-    ) -> wasmtime::Result<sockets::network::ErrorCode> {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<sockets::network::ErrorCode> {
         error.downcast()
     }
 

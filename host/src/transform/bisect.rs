@@ -104,14 +104,12 @@ pub(super) fn bisect(
         let used = slot.used;
         let mut position = range.start;
         let mut postponed = None;
-        let result = slot.process(make, run, range.clone(), &mut |verdict| {
-            match (&postponed, verdict) {
-                (Some(_), _) => {}
-                (None, Verdict::Retry(wish)) => postponed = Some(wish),
-                (None, verdict) => {
-                    take(position, verdict);
-                    position += 1;
-                }
+        let result = slot.process(make, run, range.clone(), &mut |verdict| match (&postponed, verdict) {
+            (Some(_), _) => {}
+            (None, Verdict::Retry(wish)) => postponed = Some(wish),
+            (None, verdict) => {
+                take(position, verdict);
+                position += 1;
             }
         })?;
         if let Some(wish) = postponed {

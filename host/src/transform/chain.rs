@@ -109,12 +109,12 @@ impl LaneChain {
 }
 
 /// Who is running, and whether it has succeeded before.
-struct Named<'a> {
-    transform: &'a str,
-    proven: &'a AtomicBool,
+pub(super) struct Named<'a> {
+    pub(super) transform: &'a str,
+    pub(super) proven: &'a AtomicBool,
 }
 
-fn run_step(
+pub(super) fn run_step(
     named: &Named<'_>,
     slot: &mut Slot,
     make: &dyn Make,
@@ -147,7 +147,8 @@ fn run_step(
 }
 
 fn forward_all(batch: &Batch) -> Transformed {
-    let records = u32::try_from(batch.records.len()).expect("an arena holds less than 4 GiB, so fewer records");
+    let records =
+        u32::try_from(batch.records.len()).expect("an arena holds less than 4 GiB, so fewer records");
     let output = |input| Output { input, index: 0, source: OutputSource::Input, annotation: None };
     Transformed { outputs: (0..records).map(output).collect(), ..Transformed::default() }
 }

@@ -8,5 +8,7 @@
 mod bisect;
 mod chain;
 mod fate;
+#[cfg(test)]
+mod tests;
 
 pub use chain::{Chain, LaneChain, Stop};
