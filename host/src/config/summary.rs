@@ -140,10 +140,14 @@ fn write_sink(formatter: &mut fmt::Formatter<'_>, name: &str, sink: &ObjectSink)
         Compression::Gzip => "gzip",
         Compression::Zstd => "zstd",
     };
+    let prefix = match sink.prefix.parts.is_empty() {
+        true => "none".into(),
+        false => marked(&sink.prefix, &super::prefix::default(), &sink.prefix),
+    };
     writeln!(
         formatter,
         "          prefix {}, format {}, compression {}, buffer {}",
-        marked(&sink.prefix, &super::prefix::default(), &sink.prefix),
+        prefix,
         marked(&sink.format, &Format::JsonLines, format),
         marked(&sink.compression, &Compression::Zstd, compression),
         marked(&sink.buffer_bytes, &defaults::BUFFER, show_size(sink.buffer_bytes)),

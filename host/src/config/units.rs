@@ -73,7 +73,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 
 /// A size as `size` reads it, in the unit that leaves the smallest whole number.
 pub(super) fn show_size(bytes: u64) -> String {
-    let whole = SIZES.iter().filter(|(_, unit)| bytes > 0 && bytes % unit == 0);
+    let whole = SIZES.iter().filter(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     let (name, unit) = whole.min_by_key(|(_, unit)| bytes / unit).unwrap_or(&("B", 1));
     format!("{}{name}", bytes / unit)
 }

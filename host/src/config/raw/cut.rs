@@ -113,9 +113,10 @@ pub(super) fn cut(item: Option<&Item>, problems: &Problems<'_>) -> Option<Cut> {
         });
     };
     let table = Table::open(item, "cut", problems)?;
-    let written = table.duration("interval", &INTERVAL);
+    let (written, written_max) =
+        (table.duration("interval", &INTERVAL), table.duration("max_interval", &INTERVAL));
+    let (size, written_min) = (table.size("size", &CUT_SIZE), table.size("min_size", &MIN_SIZE));
     let interval = written.unwrap_or(DEFAULT_INTERVAL);
-    let size = table.size("size", &CUT_SIZE);
     let default_min_size = match table.get("interval") {
         // Whoever writes an interval means it.
         Some(_) => 0,
@@ -125,14 +126,21 @@ pub(super) fn cut(item: Option<&Item>, problems: &Problems<'_>) -> Option<Cut> {
         interval,
         size,
         records: table.count("records", &CUT_RECORDS),
-        min_size: table.size("min_size", &MIN_SIZE).unwrap_or(default_min_size),
-        max_interval: table.duration("max_interval", &INTERVAL).unwrap_or(DEFAULT_MAX_INTERVAL.max(interval)),
+        min_size: written_min.unwrap_or(default_min_size),
+        max_interval: written_max.unwrap_or(DEFAULT_MAX_INTERVAL.max(interval)),
     };
-    check_cut(&table, &cut);
+    // A value that can't be read is a problem already; comparing its default would make two of one.
+    let read = |key: &str, read: bool| read || table.get(key).is_none();
+    if read("interval", written.is_some()) && read("max_interval", written_max.is_some()) {
+        check_intervals(&table, &cut);
+    }
+    if read("size", size.is_some()) && read("min_size", written_min.is_some()) {
+        check_sizes(&table, &cut);
+    }
     Some(cut)
 }
 
-fn check_cut(table: &Table<'_>, cut: &Cut) {
+fn check_intervals(table: &Table<'_>, cut: &Cut) {
     if cut.interval > cut.max_interval {
         table.wrong(
             "max_interval",
@@ -144,6 +152,9 @@ fn check_cut(table: &Table<'_>, cut: &Cut) {
             .hint("`max_interval` is how long a cut below `min_size` waits on top: raise it, or lower `interval`"),
         );
     }
+}
+
+fn check_sizes(table: &Table<'_>, cut: &Cut) {
     if let Some(size) = cut.size.filter(|size| cut.min_size > *size) {
         table.wrong(
             "min_size",

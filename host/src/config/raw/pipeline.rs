@@ -109,8 +109,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Wrong> {
 }
 
 fn check(pipeline: &Pipeline, top: &Table<'_>, problems: &Problems<'_>) {
-    let batch_item = top.get("batch").or_else(|| top.get("host")).unwrap_or(top.item);
-    cut::check_memory(&pipeline.batch, &pipeline.host, batch_item, problems);
+    let key = if top.get("batch").is_some() { ["batch", "size"] } else { ["host", "memory"] };
+    cut::check_memory(&pipeline.batch, &pipeline.host, top.find(&key), problems);
     if let Some(item) = top.get("transforms") {
         transforms::check_memory(&pipeline.transforms, &pipeline.batch, &pipeline.host, item, problems);
     }

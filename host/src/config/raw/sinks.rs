@@ -69,6 +69,9 @@ pub(super) fn read(
 fn sink(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Sink> {
     // Which keys a sink has depends on its type: without one, none can be called unknown.
     let types = [("object-store", ())];
+    let Value::Table(_) = item.value else {
+        return item.expected(problems, "a table with a name", "[sinks.lake]");
+    };
     let free = Table::open_free(item, problems)?;
     free.need("type", "type = \"object-store\"")?;
     free.choice("type", &types)?;
@@ -189,31 +192,28 @@ pub(super) fn check_places(
     problems: &Problems<'_>,
 ) {
     let sinks: Vec<_> = sinks.iter().map(|(name, Sink::ObjectStore(sink))| (name, sink)).collect();
-    let at = |table: &str| top.get(table).unwrap_or(top.item);
     for (nth, (name, sink)) in sinks.iter().enumerate() {
         let same =
             |other: &ObjectSink| same_place(&other.location, &sink.location) && other.prefix == sink.prefix;
         if let Some((other, _)) = sinks[..nth].iter().find(|(_, other)| same(other)) {
-            let wrong =
-                Wrong::new(format!("`sinks.{other}` and `sinks.{name}` have the same `url` and `prefix`"));
-            at("sinks")
-                .wrong(problems, wrong.hint("nobody could tell their objects apart: change one of them"));
+            let wrong = format!("`sinks.{other}` and `sinks.{name}` have the same `url` and `prefix`");
+            let hint = "nobody could tell their objects apart: change one of them";
+            top.find(&["sinks", name, "url"]).wrong(problems, Wrong::new(wrong).hint(hint));
         }
         if dead_letter.is_some_and(|dead| same_place(dead, &sink.location)) {
-            let wrong = Wrong::new(format!("`dead_letter.url` and `sinks.{name}.url` are the same place"));
-            at("dead_letter")
-                .wrong(problems, wrong.hint("readers of the sink would read dead letters: change one"));
+            let wrong = format!("`dead_letter.url` and `sinks.{name}.url` are the same place");
+            let hint = "readers of the sink would read dead letters: change one of them";
+            top.find(&["dead_letter", "url"]).wrong(problems, Wrong::new(wrong).hint(hint));
         }
     }
-    let elsewhere = sinks.iter().skip(1).find(|(_, sink)| {
-        location::bucket(&sink.location)
-            != sinks.first().map_or_else(String::new, |(_, first)| location::bucket(&first.location))
-    });
-    if let (None, Some((other, _)), Some((first, _))) = (ledger, elsewhere, sinks.first()) {
-        let wrong = Wrong::new(format!(
-            "`[ledger]` is missing: `sinks.{first}` and `sinks.{other}` are not in the same bucket or folder"
-        ));
-        at("sinks").wrong(problems, wrong.hint("add `[ledger]` with a `url`, such as `s3://bucket/_vanne`"));
+    let Some(((first, first_sink), others)) = sinks.split_first() else { return };
+    let bucket = location::bucket(&first_sink.location);
+    let elsewhere = others.iter().find(|(_, sink)| location::bucket(&sink.location) != bucket);
+    if let (None, Some((other, _))) = (ledger, elsewhere) {
+        let wrong =
+            format!("`[ledger]` is missing: `sinks.{first}` and `sinks.{other}` are in different places");
+        let hint = "one ledger serves them all: add `[ledger]` with a `url`, such as `s3://bucket/_vanne`";
+        top.find(&["sinks", other, "url"]).wrong(problems, Wrong::new(wrong).hint(hint));
     }
 }
 

@@ -5,10 +5,8 @@ use std::path::Path;
 
 use super::expand::absolute;
 use super::item::{Item, Value};
-use super::sinks::scalar;
-use super::suggest::closest;
 use super::table::{Bounds, Table};
-use crate::config::Secret;
+use super::{properties, start};
 use crate::config::error::{Problems, Wrong, shown};
 use crate::config::model::{Broker, Feed, FeedFrom, Source, Start};
 
@@ -26,33 +24,14 @@ const RECORDS: Bounds<u64> = Bounds {
     why_most: "the greatest offset",
 };
 
-const ANY: Bounds<u64> = Bounds { least: 0, why_least: "", most: u64::MAX, why_most: "" };
+/// Any whole number that is not negative.
+pub(super) const ANY: Bounds<u64> = Bounds { least: 0, why_least: "", most: u64::MAX, why_most: "" };
 
 /// As many as a small laptop has cores.
 pub(in crate::config) const DEFAULT_PARTITIONS: i32 = 4;
 
 /// Topics of a pipeline at the most: their metadata is asked for in one request.
 const TOPICS: usize = 1_000;
-
-/// librdkafka properties that are the host's own: name, why, and what to write instead.
-const RESERVED: [(&str, &str, &str); 12] = [
-    ("group.id", "the group is part of the pipeline's identity", "write `source.group`"),
-    ("bootstrap.servers", "the brokers have a key of their own", "write `source.brokers`"),
-    ("metadata.broker.list", "the brokers have a key of their own", "write `source.brokers`"),
-    ("enable.auto.commit", "offsets are committed once their objects are published", "remove it"),
-    ("auto.commit.enable", "offsets are committed once their objects are published", "remove it"),
-    ("auto.commit.interval.ms", "offsets are committed once their objects are published", "remove it"),
-    ("enable.auto.offset.store", "offsets are committed once their objects are published", "remove it"),
-    ("offset.store.method", "offsets are committed once their objects are published", "remove it"),
-    ("auto.offset.reset", "an offset that is lost must stop the partition", "write `source.start`"),
-    ("isolation.level", "aborted transactions must never be delivered", "remove it"),
-    ("enable.partition.eof", "positions rest on it", "remove it"),
-    (
-        "test.mock.num.brokers",
-        "the embedded broker has a type of its own",
-        "write `source.type = \"embedded\"`",
-    ),
-];
 
 /// Reads the table.
 pub(super) fn read(
@@ -70,11 +49,11 @@ pub(super) fn read(
         None => default_group.map(str::to_owned),
     };
     let start = match table.get("start") {
-        Some(item) => start(item, topics.as_deref(), problems),
+        Some(item) => start::read(item, topics.as_deref(), problems),
         None => Some(Start::Earliest),
     };
     let properties = match table.get("properties") {
-        Some(item) => properties(item, problems),
+        Some(item) => properties::read(item, problems),
         None => Some(BTreeMap::new()),
     };
     let broker = match embedded? {
@@ -223,122 +202,6 @@ fn group(item: &Item, problems: &Problems<'_>) -> Option<String> {
     })
 }
 
-fn start(item: &Item, topics: Option<&[String]>, problems: &Problems<'_>) -> Option<Start> {
-    const EXAMPLE: &str = "start = \"earliest\"";
-    let text = match &item.value {
-        Value::Table(_) => return offsets(item, topics, problems),
-        Value::Time(time) => return start_time(time).map_err(|wrong| item.wrong(problems, wrong)).ok(),
-        _ => item.text(problems, EXAMPLE)?,
-    };
-    item.noted(problems, text, |text| match text {
-        "earliest" => Ok(Start::Earliest),
-        "latest" => Ok(Start::Latest),
-        _ if text.starts_with(|c: char| c.is_ascii_digit()) => start_time(text),
-        _ => {
-            let wrong = Wrong::new(format!("unknown start `{}`", shown(text)));
-            Err(match closest(text, ["earliest", "latest"]) {
-                Some(name) => wrong.hint(format!("did you mean `{name}`?")),
-                None => wrong.hint(
-                    "known: `earliest`, `latest`, a time like `2026-11-24T00:00:00Z`, or `{ topic = { 0 = 1234 } }`",
-                ),
-            })
-        }
-    })
-}
-
-fn start_time(text: &str) -> Result<Start, Wrong> {
-    let time: Result<jiff::Timestamp, _> = text.trim().parse();
-    match time.map(jiff::Timestamp::as_millisecond) {
-        Ok(ms) if ms >= 0 => Ok(Start::Time(ms)),
-        Ok(_) => Err(Wrong::new("is before 1970").hint("write `earliest` for the oldest record")),
-        Err(_) => {
-            let wrong = Wrong::new(format!("`{}` is not a point in time", shown(text)));
-            Err(wrong.hint("write date, time and zone, such as `2026-11-24T00:00:00Z`"))
-        }
-    }
-}
-
-fn offsets(item: &Item, topics: Option<&[String]>, problems: &Problems<'_>) -> Option<Start> {
-    let table = Table::open_free(item, problems)?;
-    let mut starts = BTreeMap::new();
-    for (name, key_at, partitions) in table.entries() {
-        if topics.is_some_and(|topics| !topics.iter().any(|topic| topic == name)) {
-            let wrong = Wrong::new(format!("`{}` is not one of `source.topics`", shown(name)));
-            let known = topics.unwrap_or_default().iter().map(String::as_str);
-            let hint = closest(name, known).map(|name| format!("did you mean `{name}`?"));
-            problems.add(
-                key_at,
-                &partitions.path,
-                wrong.hint(hint.unwrap_or_else(|| "add it there, or remove it here".into())),
-            );
-        }
-        starts.insert(name.to_owned(), partition_offsets(partitions, problems)?);
-    }
-    Some(Start::Offsets(starts))
-}
-
-fn partition_offsets(item: &Item, problems: &Problems<'_>) -> Option<BTreeMap<i32, u64>> {
-    let Value::Table(_) = item.value else {
-        return item.expected(problems, "a table of partitions", "{ 0 = 1234, 1 = 0 }");
-    };
-    let table = Table::open_free(item, problems)?;
-    let mut offsets = BTreeMap::new();
-    for (key, key_at, item) in table.entries() {
-        let partition = key.parse::<i32>().ok().filter(|number| *number >= 0 && number.to_string() == key);
-        let Some(partition) = partition else {
-            let wrong = Wrong::new(format!("`{}` is not the number of a partition", shown(key)));
-            problems.add(key_at, &item.path, wrong.hint("write it like `{ 0 = 1234 }`"));
-            continue;
-        };
-        if let Some(offset) = table.count(key, &ANY) {
-            offsets.insert(partition, offset);
-        }
-    }
-    Some(offsets)
-}
-
-/// Reads properties; `security.protocol` without quotes is a table in a table, and means the same.
-fn properties(item: &Item, problems: &Problems<'_>) -> Option<BTreeMap<String, Secret>> {
-    let mut properties = BTreeMap::new();
-    add_properties(item, "", problems, &mut properties)?;
-    Some(properties)
-}
-
-fn add_properties(
-    item: &Item,
-    outer: &str,
-    problems: &Problems<'_>,
-    properties: &mut BTreeMap<String, Secret>,
-) -> Option<()> {
-    let table = Table::open_free(item, problems)?;
-    for (key, key_at, item) in table.entries() {
-        let name = if outer.is_empty() { key.to_owned() } else { format!("{outer}.{key}") };
-        if matches!(item.value, Value::Table(_)) {
-            add_properties(item, &name, problems, properties)?;
-            continue;
-        }
-        if let Some(wrong) = reserved(&name) {
-            problems.add(key_at, &item.path, wrong);
-        }
-        if let Some(value) = scalar(item, problems)
-            && properties.insert(name, value).is_some()
-        {
-            problems.add(key_at, &item.path, Wrong::new("this property is written twice").hint("remove one"));
-        }
-    }
-    Some(())
-}
-
-fn reserved(name: &str) -> Option<Wrong> {
-    let (reason, instead) = match name.strip_prefix("queued.") {
-        Some(_) => ("it is set from the memory budget", "write `host.memory`"),
-        None => {
-            RESERVED.iter().find(|(known, ..)| *known == name).map(|(_, why, instead)| (*why, *instead))?
-        }
-    };
-    Some(Wrong::new(format!("`{name}` is the host's own property: {reason}")).hint(instead))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,25 +218,5 @@ mod tests {
         {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn times_have_a_zone() {
-        let ms = |text| match start_time(text) {
-            Ok(Start::Time(ms)) => Some(ms),
-            _ => None,
-        };
-        assert_eq!(ms("1970-01-01T00:00:01Z"), Some(1_000));
-        assert_eq!(ms("2026-11-24T01:00:00+01:00"), ms("2026-11-24T00:00:00Z"));
-        for wrong in ["2026-11-24", "2026-11-24T00:00:00", "1969-01-01T00:00:00Z", "2026-13-01T00:00:00Z"] {
-            assert_eq!(ms(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_hosts_own_properties_say_what_to_write() {
-        assert!(reserved("group.id").is_some_and(|wrong| wrong.hint == Some("write `source.group`".into())));
-        assert!(reserved("queued.min.messages").is_some());
-        assert!(reserved("security.protocol").is_none());
     }
 }

@@ -96,6 +96,17 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// The value at a path of keys, or as far as there are values.
+    pub(super) fn find(&self, path: &[&str]) -> &'a Item {
+        let mut item = self.item;
+        for key in path {
+            let Value::Table(entries) = &item.value else { break };
+            let Some(entry) = entries.get(*key) else { break };
+            item = &entry.item;
+        }
+        item
+    }
+
     /// Notes a problem of a key that is there.
     pub(super) fn wrong(&self, key: &str, wrong: Wrong) {
         match self.get(key) {
@@ -171,7 +182,8 @@ impl<'a> Table<'a> {
         let text = item.text(self.problems, &format!("{key} = \"{}\"", names().next().unwrap_or("")))?;
         let chosen = choices.iter().find(|(name, _)| *name == text.value);
         if chosen.is_none() {
-            let wrong = Wrong::new(format!("unknown {key} `{}`", shown(&text.written)));
+            let what = if key == "generate" { "generator" } else { key };
+            let wrong = Wrong::new(format!("unknown {what} `{}`", shown(&text.written)));
             let hint = match closest(&text.written, names()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("known: {}", listed(names())),

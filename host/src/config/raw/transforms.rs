@@ -150,6 +150,8 @@ pub(super) fn check_memory(
 ) {
     let Value::Array(items) = &item.value else { return };
     for (transform, item) in transforms.iter().zip(items) {
+        let Some(table) = Table::open_free(item, problems) else { return };
+        let item = table.find(&["limits", "memory"]);
         let (memory, batch) = (transform.limits.memory as u64, batch.bytes.get() as u64);
         let memory_shown = show_size(memory);
         if memory < batch.saturating_mul(4) {
