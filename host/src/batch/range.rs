@@ -313,6 +313,14 @@ impl OpenRange {
         Ok(())
     }
 
+    /// Moves on to `offset` without records: what lies between is gone from the log.
+    pub fn skip_to(&mut self, offset: u64, now_ms: i64) {
+        if offset > self.position {
+            self.first_passed_ms.get_or_insert(now_ms);
+            self.position = offset;
+        }
+    }
+
     /// The inputs to account for, and the position after them.
     fn extent(&self, worked: &Worked<'_>) -> Result<(std::ops::Range<u32>, u64), Error> {
         let records = &worked.batch.records;

@@ -18,7 +18,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use exit::Exit;
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -5,12 +5,14 @@
 //! of hosts may write at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, TAKE_OVERS};
+use super::context::{Context, EntryPublisher, TAKE_OVERS};
 use super::cpu::CpuPool;
 use super::ends::Ends;
 use super::feed::Feed;
@@ -70,16 +72,17 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
     };
     let (sender, events) = mpsc::channel(EVENTS);
     let source_memory = usize::try_from(memory.source()).unwrap_or(usize::MAX);
-    let source_options = Options { batch: config.batch.clone(), memory: source_memory };
-    let source = Consumer::spawn(&config.source, &brokers, source_options, sender)?;
     let feed = embedded.as_ref().map(|broker| Feed::start(&config, broker)).transpose()?;
+    let taken_in = feed.as_ref().map(Feed::hook);
+    let source_options = Options { batch: config.batch.clone(), memory: source_memory, taken_in };
+    let source = Consumer::spawn(&config.source, &brokers, source_options, sender)?;
     let context = Context {
         sinks: Sinks::new(targets.specs(), PART_BYTES),
         cut_policy: CutPolicy::new(&config.cut),
         provenance: code::provenance(&transforms),
         transforms,
-        cpu: CpuPool::start(config.host.threads)?,
-        publisher: targets.publisher(),
+        cpu: CpuPool::start(config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok()))?,
+        publisher: EntryPublisher(targets.publisher(CancellationToken::new())),
         targets,
         ledger,
         topics,

@@ -3,6 +3,7 @@
 //! Owns the step from the configuration's files to a chain. Invariant: a plugin that loads has told its
 //! name and accepted its configuration.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Error;
@@ -16,10 +17,10 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
     let refuse = |transform: &str, source| Error::Plugin { transform: transform.to_owned(), source };
     let Some(first) = config.transforms.first() else { return Ok(Chain::new(Vec::new())) };
     let cache = match &config.host.cache {
-        Some(folder) => Some(Cache::open(folder.clone())),
-        None => Cache::default_folder().map(Cache::open),
+        Some(folder) => Some(folder.clone()),
+        None => default_cache_folder(),
     };
-    let engine = Engine::new(cache).map_err(|error| refuse(&first.name, error))?;
+    let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder))).map_err(|error| refuse(&first.name, error))?;
     let mut plugins = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
@@ -33,6 +34,13 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         plugins.push(plugin);
     }
     Ok(Chain::new(plugins))
+}
+
+/// The user's cache folder, by the XDG base directory rules.
+fn default_cache_folder() -> Option<PathBuf> {
+    let own = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let base = own.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+    base.map(|folder| folder.join("vanne").join("components"))
 }
 
 /// What entries and dead letters say about the transforms.

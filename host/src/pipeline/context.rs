@@ -13,15 +13,18 @@ use tokio::sync::Semaphore;
 
 use super::cpu::CpuPool;
 use super::memory::Memory;
+use super::names::Names;
 use super::target::{OWN_FOLDER, Targets};
 use super::topics::Asker;
 use super::{Stats, lane};
 use crate::batch::{CutPolicy, Provenance, Sinks};
 use crate::clock::Random;
 use crate::config;
-use crate::ledger::{Chain, Commit, Entry, LanePath, LastEntry, Ledger, Publish, PublishError, Starts, Tail, TopicIdentity};
+use crate::ledger::{
+    Chain, Commit, Entry, Kind, LanePath, LastEntry, Ledger, Publish, PublishError, Starts, TopicIdentity,
+};
 use crate::record::{DEAD_LETTER_SINK, Epoch, TopicPartition};
-use crate::sink::object_store::Publisher;
+use crate::sink::{self, object_store::Publisher};
 use crate::source::Command;
 use crate::source::kafka::{self, EmbeddedBroker, Handle, Watermarks};
 use crate::transform;
@@ -47,7 +50,7 @@ pub(super) struct Context {
     pub(super) ledger: Ledger,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
     pub(super) targets: Targets,
-    pub(super) publisher: Publisher,
+    pub(super) publisher: EntryPublisher,
     pub(super) sinks: Arc<Sinks>,
     pub(super) cut_policy: CutPolicy,
     pub(super) transforms: transform::Chain,
@@ -104,10 +107,17 @@ impl Context {
         self.transforms.lane(origin.clone())
     }
 
-    /// Where a partition without entries begins.
-    pub(super) async fn first_offset(&self, origin: &TopicPartition) -> Result<u64, lane::Error> {
-        let earliest = self.watermarks(origin).await?.low;
-        Ok(self.topic(origin).starts.of(origin.partition, earliest))
+    /// What every object of one attempt is labelled with.
+    pub(super) fn labels(&self, names: &Names) -> sink::object_store::Provenance {
+        sink::object_store::Provenance {
+            pipeline: self.config.name.clone(),
+            topic: names.origin.topic.to_string(),
+            partition: names.origin.partition,
+            start: names.start,
+            nonce: names.nonce.clone(),
+            config_digest: self.config.digest.clone(),
+            transforms: self.provenance.iter().map(|it| (it.plugin.clone(), it.version.clone())).collect(),
+        }
     }
 
     /// The ends of a partition's log.
@@ -157,9 +167,18 @@ impl Context {
     }
 }
 
+/// Publishes entries, in the ledger's words.
+#[derive(Debug)]
+pub(super) struct EntryPublisher(pub(super) Publisher);
+
 #[async_trait]
-impl Publish for Context {
+impl Publish for EntryPublisher {
     async fn publish(&self, entry: &LastEntry) -> Result<(), PublishError> {
-        self.publisher.publish(entry).await
+        let published = self.0.publish(&entry.entry, &entry.inline).await;
+        published.map_err(|error| PublishError {
+            kind: if error.halts() { Kind::Halted } else { Kind::Transient },
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        })
     }
 }

@@ -3,9 +3,12 @@
 //! Owns the way from a decision to `_start.json`. Invariant: reads no record and joins no group; a topic
 //! that has chains is left as it is.
 
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::context::EntryPublisher;
 use super::target::Targets;
 use super::topics::{self, Asker};
-use super::Error;
 use crate::config::{self, Broker};
 use crate::ledger::{Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
 use crate::source::kafka::Queries;
@@ -73,5 +76,6 @@ async fn adopt(
     from: &str,
 ) -> Result<Starts, Error> {
     let old = targets.open_old_ledger(from).await?;
-    Ok(ledger.adopt(&old, topic, &targets.sink_places(), &targets.publisher()).await?)
+    let publisher = EntryPublisher(targets.publisher(CancellationToken::new()));
+    Ok(ledger.adopt(&old, topic, &targets.sink_places(), &publisher).await?)
 }

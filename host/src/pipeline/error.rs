@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{config, ledger, plugin, source, store};
+use crate::{config, ledger, plugin, source};
 
 /// What stops a pipeline.
 #[derive(Debug, Error)]
@@ -31,6 +31,9 @@ pub enum Error {
     /// An embedded broker has no chains that outlive it.
     #[error("an embedded broker's chains end with its run; there is nothing to decide about")]
     EmbeddedDecision,
+    /// An embedded broker keeps too little for a benchmark.
+    #[error("an embedded broker keeps 5 MiB a partition; `host bench` needs a real Kafka (source.type = \"kafka\")")]
+    EmbeddedBench,
     /// The ledger refuses.
     #[error("the ledger refuses")]
     Ledger(#[from] ledger::Error),

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// librdkafka's queue gets a sixteenth of the budget, within these bounds: enough to cover a fetch
-/// round trip at full rate, and no more, since what waits there is fetched again after a pause.
-const SOURCE_QUEUE_BYTES: std::ops::RangeInclusive<u64> = (4 << 20)..=(32 << 20);
+/// The source gets an eighth of the budget, within these bounds: librdkafka's queue and the batches
+/// that no lane has taken yet, half each. Enough to cover a fetch round trip at full rate, and no more,
+/// since what waits there is fetched again after a pause.
+const SOURCE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(64 << 20);
 
 /// Threshold that no lane reaches.
 const NO_PRESSURE: u64 = u64::MAX;
@@ -36,16 +37,10 @@ impl Memory {
         }
     }
 
-    /// Share of librdkafka's queue.
+    /// Share of the source.
     #[must_use]
-    pub fn source_queue(&self) -> u64 {
-        (self.total / 16).clamp(*SOURCE_QUEUE_BYTES.start(), *SOURCE_QUEUE_BYTES.end())
-    }
-
-    /// Share of the arenas between source and lanes.
-    #[must_use]
-    pub fn arenas(&self) -> u64 {
-        self.total / 8
+    pub fn source(&self) -> u64 {
+        (self.total / 8).clamp(*SOURCE_BYTES.start(), *SOURCE_BYTES.end())
     }
 
     /// Share of the lanes' buffers; over it the biggest lanes are cut.

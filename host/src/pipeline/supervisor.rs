@@ -116,7 +116,7 @@ impl Supervisor {
                     self.shut_down(CutCause::Shutdown).await;
                     break;
                 }
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended).await,
                 event = self.events.recv() => self.on_event(event).await?,
                 fed = feed::ended(&mut self.feed) => self.fed(fed?).await,
                 _ = tick.tick() => self.on_tick().await,
@@ -133,7 +133,7 @@ impl Supervisor {
         match event {
             Some(Event::Assigned(partitions)) => self.assign(partitions).await?,
             Some(Event::Revoked(partitions)) => self.revoke(partitions).await,
-            Some(Event::Lost(partitions)) => self.lose(partitions),
+            Some(Event::Lost(partitions)) => self.lose(partitions).await,
             Some(Event::OutOfRange { partition, offset }) => {
                 tracing::warn!(lane = %partition, offset, "the broker has nothing at this offset");
                 if let Some(lane) = self.lanes.get(&partition) {
@@ -175,7 +175,7 @@ impl Supervisor {
             }
         }
         self.revocations.push(Revocation { all: partitions, waiting });
-        self.answer_revocations();
+        self.answer_revocations().await;
     }
 
     async fn drain(&self, partition: &TopicPartition, cause: CutCause, deadline: Instant) {
@@ -184,7 +184,7 @@ impl Supervisor {
         }
     }
 
-    fn lose(&mut self, partitions: Vec<TopicPartition>) {
+    async fn lose(&mut self, partitions: Vec<TopicPartition>) {
         tracing::warn!(partitions = partitions.len(), "partitions were lost; their lanes end without a commit");
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
@@ -194,22 +194,21 @@ impl Supervisor {
             }
         }
         self.revocations.push(Revocation { all: partitions, waiting });
-        self.answer_revocations();
+        self.answer_revocations().await;
     }
 
     /// Gives back the partitions of each revocation whose lanes have all ended.
-    fn answer_revocations(&mut self) {
-        let source = &self.context.source;
-        self.revocations.retain_mut(|revocation| {
-            let done = revocation.waiting.is_empty();
-            if done {
-                source.send(Command::Unassign { partitions: std::mem::take(&mut revocation.all) });
-            }
-            !done
-        });
+    async fn answer_revocations(&mut self) {
+        let (done, waiting) =
+            std::mem::take(&mut self.revocations).into_iter().partition(|it| it.waiting.is_empty());
+        self.revocations = waiting;
+        let done: Vec<Revocation> = done;
+        for revocation in done {
+            self.context.tell(Command::Unassign { partitions: revocation.all }).await;
+        }
     }
 
-    fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
+    async fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
         let (partition, result) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -228,20 +227,20 @@ impl Supervisor {
             }
             Ok(Ended::TimedOut) => self.timed_out = true,
             Ok(Ended::Drained | Ended::Abandoned) => {}
-            Err(error) => self.halt(&partition, &error),
+            Err(error) => self.halt(&partition, &error).await,
         }
         for revocation in &mut self.revocations {
             revocation.waiting.remove(&partition);
         }
-        self.answer_revocations();
+        self.answer_revocations().await;
     }
 
-    fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
+    async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
         let reason = super::error::chain_text(error);
         tracing::error!(lane = %partition, error = %reason,
             "the lane halted; its records stay in Kafka, the other lanes go on");
         Stats::add(&self.context.stats.halted, 1);
-        self.context.source.send(Command::Stop { partition: partition.clone() });
+        self.context.tell(Command::Stop { partition: partition.clone() }).await;
         if self.halts.len() < HALTS_KEPT {
             self.halts.push(format!("{partition}: {reason}"));
         }
@@ -286,7 +285,7 @@ impl Supervisor {
             self.drain(partition, cause, deadline).await;
         }
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-            self.lane_ended(ended);
+            self.lane_ended(ended).await;
         }
         if !self.tasks.is_empty() {
             self.timed_out = true;

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::names::Names;
 use crate::batch::SinkSpec;
 use crate::clock;
 use crate::config::{self, Compression, Format, Location, ObjectSink, Prefix, PrefixPart, Sink};
 use crate::ledger::{self, Chain, Ledger, Options, Place, SinkPlace, Tail, TopicIdentity};
 use crate::record::DEAD_LETTER_SINK;
-use crate::sink::object_store::{ObjectName, Publisher, StagedWriter};
-use crate::store::{self, Labels, Store};
+use crate::sink::object_store::{ObjectName, Provenance, Publisher, StagedWriter, content_type, extension};
+use crate::store::{self, Store};
 
 /// The folder of a store that is Vanne's own.
 pub(super) const OWN_FOLDER: &str = "_vanne";
@@ -108,9 +107,9 @@ impl Targets {
     }
 
     /// Who puts objects in place.
-    pub(super) fn publisher(&self) -> Publisher {
+    pub(super) fn publisher(&self, cancelled: CancellationToken) -> Publisher {
         let stores = self.by_name.iter().map(|(name, target)| (name.to_string(), Arc::clone(&target.place.store)));
-        Publisher::new(stores.collect())
+        Publisher::new(stores.collect(), cancelled)
     }
 
     fn target(&self, sink: &str) -> &Target {
@@ -118,48 +117,29 @@ impl Targets {
     }
 
     /// Begins to stage an object.
-    pub(super) fn writer(&self, sink: &str, path: &str, names: &Names, cancel: &CancellationToken) -> StagedWriter {
+    pub(super) fn writer(
+        &self,
+        sink: &str,
+        path: &str,
+        provenance: &Provenance,
+        cancel: &CancellationToken,
+    ) -> StagedWriter {
         let store = Arc::clone(&self.target(sink).place.store);
-        StagedWriter::new(store, path.to_owned(), self.labels(sink, names), cancel.clone())
+        let labels = provenance.labels(Some(self.content_type(sink)), None);
+        StagedWriter::new(store, path.to_owned(), labels, cancel.clone())
     }
 
-    /// How an object is labelled where its store takes labels.
-    pub(super) fn labels(&self, sink: &str, names: &Names) -> Labels {
-        let target = self.target(sink);
-        let metadata = vec![
-            ("vanne-topic", names.origin.topic.to_string()),
-            ("vanne-partition", names.origin.partition.to_string()),
-            ("vanne-start", names.start.to_string()),
-            ("vanne-nonce", names.nonce.clone()),
-        ];
-        Labels { content_type: Some(content_type(target.spec.format, target.spec.compression)), content_encoding: None, metadata }
+    /// What is in a sink's objects.
+    pub(super) fn content_type(&self, sink: &str) -> &'static str {
+        let spec = &self.target(sink).spec;
+        content_type(spec.format, spec.compression)
     }
 
     /// Where an object goes in the end.
-    pub(super) fn final_path(&self, sink: &str, names: &Names, number: u32, oldest_ms: i64) -> String {
+    pub(super) fn final_path(&self, sink: &str, name: &ObjectName<'_>) -> String {
         let target = self.target(sink);
-        let name = ObjectName {
-            folder: &target.folder,
-            prefix: &target.prefix,
-            topic: &names.origin.topic,
-            partition: names.origin.partition,
-            start: names.start,
-            number,
-            nonce: &names.nonce,
-            oldest_ms,
-            format: target.spec.format,
-            compression: target.spec.compression,
-        };
-        name.path()
-    }
-
-    /// Removes staged bytes that no entry can name any more.
-    pub(super) async fn drop_staged(&self, sink: &str, path: &str) {
-        if let Some(target) = self.by_name.get(sink)
-            && let Err(error) = target.place.store.delete(path).await
-        {
-            tracing::debug!(%error, "staged bytes are left to the next take-over");
-        }
+        let extension = extension(target.spec.format, target.spec.compression);
+        name.path(&target.folder, &target.prefix, extension)
     }
 
     /// Removes what earlier writers of the lane staged and can't commit any more.
@@ -173,17 +153,6 @@ impl Targets {
         if let Err(error) = chain.collect_garbage(tail, &places).await {
             tracing::debug!(%error, "staged garbage is left to the next take-over");
         }
-    }
-}
-
-/// For lake readers: what one finds in the object as it lies there. No `Content-Encoding`: clients
-/// would undo the compression on the way, and the name's `.gz` would be a lie.
-fn content_type(format: Format, compression: Compression) -> &'static str {
-    match (compression, format) {
-        (Compression::Gzip, _) => "application/gzip",
-        (Compression::Zstd, _) => "application/zstd",
-        (Compression::None, Format::JsonLines) => "application/x-ndjson",
-        (Compression::None, Format::Raw) => "text/plain",
     }
 }
 

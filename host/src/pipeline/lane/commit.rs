@@ -16,7 +16,7 @@ use crate::pipeline::names::Names;
 use super::stager::{Place, Stager};
 use crate::batch::{Chunk, ClosedRange};
 use crate::crash;
-use crate::ledger::{Chain, Entry, INLINE_BYTES_MAX, LastEntry, Outcome, Tail};
+use crate::ledger::{Chain, INLINE_BYTES_MAX, LastEntry, Outcome, Tail};
 use crate::pipeline::context::Context;
 use crate::record::CutCause;
 use crate::source::Command;
@@ -87,20 +87,27 @@ impl Cut {
         match self.chain.create(&self.tail, &entry, &placed.inline).await? {
             Outcome::Mine(last) => {
                 crash::point("entry:created");
-                self.context.publish(&last).await?;
+                let tail = self.chain.publish(last, &self.context.publisher).await?;
                 crash::point("publish:done");
-                commit_offset(&self.context, &self.chain, &self.names, &last).await;
-                self.context.count(&last.entry);
-                Ok(Settled::Committed(Tail::published(last)))
+                self.context.publisher.0.drop_staged(&entry).await;
+                self.context.count(&entry);
+                self.commit_tail(&tail).await;
+                // A lane that was stopped for long may find that others went on behind its entry.
+                Ok(if tail.end == entry.end { Settled::Committed(tail) } else { Settled::Adopted(tail) })
             }
             Outcome::Theirs(last) => {
-                let tail = self.chain.follow(last, &*self.context).await?;
-                if let Some(last) = &tail.last {
-                    commit_offset(&self.context, &self.chain, &self.names, last).await;
-                }
-                self.drop_staged(&entry).await;
+                let tail = self.chain.follow(last, &self.context.publisher).await?;
+                self.commit_tail(&tail).await;
+                // Another writer's entry was read at this start, so that this attempt's can't stand.
+                self.context.publisher.0.drop_staged(&entry).await;
                 Ok(Settled::Adopted(tail))
             }
+        }
+    }
+
+    async fn commit_tail(&self, tail: &Tail) {
+        if let Some(last) = &tail.last {
+            commit_offset(&self.context, &self.chain, &self.names, last).await;
         }
     }
 
@@ -121,15 +128,6 @@ impl Cut {
         let Some(objects) = stager.finish().await? else { return Ok(None) };
         crash::point("stage:finished");
         Ok(Some(Placed::staged(objects)))
-    }
-
-    /// Removes this attempt's staged bytes, after another writer's entry was read at its start.
-    async fn drop_staged(&self, entry: &Entry) {
-        for (sink, object) in entry.objects() {
-            if let crate::ledger::Staged::Path(path) = &object.staged {
-                self.context.targets.drop_staged(sink, path).await;
-            }
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::commit::{Cut, Inline};
 use super::stager::StagedObject;
 use crate::batch::{Chunk, ObjectSummary, SinkAccounts};
 use crate::clock;
+use crate::sink::object_store::ObjectName;
 use crate::ledger::{ENTRY_VERSION, Entry, ObjectEntry, SinkEntry, Staged, TransformEntry};
 
 /// An object of a cut, and where its bytes wait.
@@ -122,17 +123,26 @@ fn sink_entry(cut: &Cut, placed: &Placed, accounts: &SinkAccounts, cut_ms: i64) 
 
 fn object_entry(cut: &Cut, sink: &str, number: u32, object: &PlacedObject, cut_ms: i64) -> ObjectEntry {
     let summary = &object.summary;
-    let oldest_ms = summary.oldest_ms.unwrap_or(cut_ms);
-    let labels = cut.context.targets.labels(sink, &cut.names);
+    let names = &cut.names;
+    let name = ObjectName {
+        topic: &names.origin.topic,
+        partition: names.origin.partition,
+        start: names.start,
+        nonce: &names.nonce,
+        number,
+        oldest_ms: summary.oldest_ms.unwrap_or(-1),
+        cut_ms,
+    };
+    let targets = &cut.context.targets;
     ObjectEntry {
-        path: cut.context.targets.final_path(sink, &cut.names, number, oldest_ms),
+        path: targets.final_path(sink, &name),
         staged: object.staged.clone(),
         bytes: summary.bytes,
         records: summary.records,
         crc64nvme: object.crc64nvme.clone(),
         first_offset: summary.first_offset,
         last_offset: summary.last_offset,
-        content_type: labels.content_type.map(str::to_owned),
-        content_encoding: labels.content_encoding.map(str::to_owned),
+        content_type: Some(targets.content_type(sink).to_owned()),
+        content_encoding: None,
     }
 }

@@ -194,12 +194,12 @@ impl Lane {
         if batch.range.start != self.position {
             tracing::error!(lane = %self.names.origin, expected = self.position, got = batch.range.start,
                 "the source skipped or repeated offsets; the lane goes back to what it expects");
-            return self.rewind(self.work.range.start()).await;
+            return self.rewind(self.range().start()).await;
         }
         let context = Arc::clone(&self.context);
         let taken = self.run_work(move |work| work.take_in(&context, batch, attempt)).await??;
         Stats::add(&self.context.stats.taken_in, taken.records);
-        self.position = self.work.range.position();
+        self.position = self.range().position();
         self.shared_position.store(self.position, Ordering::Relaxed);
         self.outbox.extend(taken.chunks);
         self.postponed = taken.postponed;

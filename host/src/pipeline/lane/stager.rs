@@ -134,7 +134,7 @@ async fn stage(
             }
         }
         let Some(summary) = chunk.last else { continue };
-        let (path, writer) = open.remove(&key).expect("it was put there");
+        let (path, mut writer) = open.remove(&key).expect("it was put there");
         match writer.finish().await {
             Ok(finished) => staged.push(StagedObject {
                 sink: key.0,
@@ -160,14 +160,14 @@ async fn stage(
 impl Place {
     fn begin(&self, chunk: &Chunk, cancel: &CancellationToken) -> Result<(String, StagedWriter), Error> {
         let path = self.names.staged(&chunk.sink, chunk.object)?;
-        let writer = self.context.targets.writer(&chunk.sink, &path, &self.names, cancel);
+        let labels = self.context.labels(&self.names);
+        let writer = self.context.targets.writer(&chunk.sink, &path, &labels, cancel);
         Ok((path, writer))
     }
 
     /// Removes finished objects of a range that was given up before any create: no entry can name them.
     async fn drop_own(&self, staged: &[StagedObject]) {
-        for object in staged {
-            self.context.targets.drop_staged(&object.sink, &object.staged).await;
-        }
+        let staged = staged.iter().map(|object| (object.sink.to_string(), object.staged.clone()));
+        self.context.publisher.0.discard(staged.collect()).await;
     }
 }

@@ -12,11 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{self, Cut};
+use super::commit;
 use crate::pipeline::names::Names;
 use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
-use crate::batch::OpenRange;
 use crate::clock;
 use crate::crash;
 use crate::ledger::{Chain, Commit, Kind, Tail};
@@ -172,7 +171,7 @@ impl Lane {
         tracing::error!(lane = %self.names.origin, first = lost.start, end = lost.end, offsets = lost.offsets(),
             "records were lost to retention before this pipeline read them; the chain records the gap");
         Stats::add(&self.context.stats.gap_offsets, lost.offsets());
-        self.range_mut().skip_to(low, clock::now_ms());
+        self.work.as_mut().expect("no job is running").range.skip_to(low, clock::now_ms());
         self.position = low;
         self.cut_wanted = Some(CutCause::Gap);
         self.cut().await?;
@@ -193,12 +192,15 @@ async fn take_over(
 ) -> Result<Tail, Error> {
     let mut backoff = Backoff::for_services();
     loop {
-        match chain.take_over(commit, &**context).await {
+        match chain.take_over(commit, &context.publisher).await {
             Ok(Some(tail)) => {
                 context.targets.collect_garbage(chain, &tail).await;
                 return Ok(tail);
             }
-            Ok(None) => return Ok(Tail::begin(context.first_offset(origin).await?)),
+            Ok(None) => {
+                let earliest = context.watermarks(origin).await?.low;
+                return Ok(chain.begin(earliest).await?);
+            }
             Err(error) if error.kind() == Kind::Transient => {
                 let wait = backoff.next_wait(&context.random);
                 tracing::warn!(lane = %origin, error = %crate::pipeline::error::chain_text(&error), ?wait,

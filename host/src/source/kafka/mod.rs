@@ -8,6 +8,7 @@ mod embedded;
 mod error;
 mod feeder;
 mod native;
+mod preload;
 mod properties;
 mod queries;
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub use consumer::{COMMANDS_MAX, Consumer, Handle, Options, Refused, TakenIn};
 pub use embedded::{EMBEDDED_TOPIC_ID_PREFIX, EmbeddedBroker};
 pub use error::Error;
 pub use feeder::{Feeder, FeederProgress};
+pub use preload::preload;
 pub use queries::{Committed, Queries, Watermarks};
