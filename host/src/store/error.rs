@@ -32,3 +32,16 @@ pub struct Error {
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
+
+impl Error {
+    /// An operation that did not succeed at `place`.
+    pub fn new(
+        kind: ErrorKind,
+        operation: &'static str,
+        path: &str,
+        place: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, operation, path: path.to_owned(), place: place.to_owned(), source: source.into() }
+    }
+}

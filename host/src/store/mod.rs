@@ -7,9 +7,14 @@
 //! Invariant: an answer is never better than the truth. What may or may not have happened is
 //! [`ErrorKind::Unknown`], and only reading tells.
 
+mod answer;
+mod cloud;
 mod error;
+mod memory;
+mod path;
 
 pub use error::{Error, ErrorKind};
+pub use memory::memory;
 
 use std::ops::Range;
 
@@ -72,7 +77,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The whole object; `None` where there is none.
     async fn get(&self, path: &str) -> Result<Option<Bytes>>;
 
-    /// Some bytes of an object; `None` where there is none.
+    /// Some bytes of an object, which `range` (not empty) must not leave; `None` where there is none.
     async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>>;
 
     /// The object's length; `None` where there is none. Never from a cache.
@@ -99,7 +104,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 /// Dropping it without `finish` or `abort` leaves parts that only the store's expiry removes.
 #[async_trait]
 pub trait Upload: Send + std::fmt::Debug {
-    /// Appends a part; all but the last have [`PART_BYTES`].
+    /// Appends a part; all but the last have [`PART_BYTES`]. On `Unknown` it was not appended, and the
+    /// same bytes can be sent again.
     async fn part(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Makes the object visible. On `Unknown`, `head` on the path tells.
