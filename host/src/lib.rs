@@ -9,5 +9,6 @@ pub mod config;
 pub mod ledger;
 pub mod record;
 pub mod retry;
+pub mod sink;
 pub mod source;
 pub mod store;

@@ -9,12 +9,21 @@
 
 mod answer;
 mod cloud;
+#[cfg(any(test, feature = "crash-points"))]
+pub mod conformance;
 mod error;
+#[cfg(any(test, feature = "crash-points"))]
+pub mod faults;
+mod local;
 mod memory;
+mod open;
 mod path;
+mod probe;
 
 pub use error::{Error, ErrorKind};
 pub use memory::memory;
+pub use open::{open, split};
+pub use probe::{ProbeError, probe};
 
 use std::ops::Range;
 
