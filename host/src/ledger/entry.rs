@@ -158,8 +158,6 @@ impl Entry {
 
     /// Every object with the name of its sink.
     pub fn objects(&self) -> impl Iterator<Item = (&str, &ObjectEntry)> {
-        self.sinks
-            .iter()
-            .flat_map(|(sink, part)| part.objects.iter().map(move |object| (sink.as_str(), object)))
+        self.sinks.iter().flat_map(|(sink, part)| part.objects.iter().map(move |object| (sink.as_str(), object)))
     }
 }
