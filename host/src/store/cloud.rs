@@ -35,8 +35,11 @@ const PAGE_OBJECTS: usize = 1000;
 /// Parts of an upload: S3's bound.
 const PARTS_MAX: usize = 10_000;
 
-/// Bytes up to which a put counts as small, and has the short time-out.
+/// Bytes up to which a request counts as small, and has the short time-out.
 const SMALL_BYTES: usize = 1 << 20;
+
+/// Time within which a read has to begin to answer; its body has the time-out of large requests.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The handles of one store.
 #[derive(Clone)]
@@ -116,18 +119,25 @@ impl Cloud {
         }
     }
 
-    async fn read(
-        &self,
-        client: &Arc<dyn ObjectStore>,
-        location: &Path,
-        range: Option<GetRange>,
-    ) -> std::result::Result<Option<Bytes>, object_store::Error> {
+    /// The client for a request that carries so many bytes.
+    fn client(&self, bytes: usize) -> &Arc<dyn ObjectStore> {
+        if bytes <= SMALL_BYTES { &self.clients.small } else { &self.clients.large }
+    }
+
+    /// Reads an object or a range of it. Its size is not known before, hence the time-out in two parts.
+    async fn read(&self, path: &str, range: Option<GetRange>) -> Result<Option<Bytes>> {
+        let location = self.location("get", path)?;
         let options = GetOptions { range, ..GetOptions::default() };
-        match client.get_opts(location, options).await {
-            Ok(found) => found.bytes().await.map(Some),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.clients.large.get_opts(&location, options));
+        let found = match answer.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(object_store::Error::NotFound { .. })) => return Ok(None),
+            Ok(Err(answer)) => return Err(self.failed("get", path, &answer)),
+            Err(elapsed) => {
+                return Err(Error::new(ErrorKind::Unknown, "get", path, &self.place, elapsed.to_string()));
+            }
+        };
+        found.bytes().await.map(Some).map_err(|answer| self.failed("get", path, &answer))
     }
 
     /// Lists by pages. Some servers take the start for inclusive, or ignore it, hence the filter.
@@ -223,7 +233,7 @@ impl Store for Cloud {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
         for _ in 0..CONFLICT_TRIES {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match self.clients.small.put_opts(&location, bytes.clone().into(), options).await {
+            match self.client(bytes.len()).put_opts(&location, bytes.clone().into(), options).await {
                 Ok(_) => return Ok(Created::Created),
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 }
@@ -243,26 +253,20 @@ impl Store for Cloud {
     async fn put(&self, path: &str, bytes: Bytes, labels: &Labels) -> Result<()> {
         let location = self.location("put", path)?;
         let options = PutOptions { attributes: self.attributes(labels), ..PutOptions::default() };
-        let client = if bytes.len() <= SMALL_BYTES { &self.clients.small } else { &self.clients.large };
-        let answer = client.put_opts(&location, bytes.into(), options).await;
+        let answer = self.client(bytes.len()).put_opts(&location, bytes.into(), options).await;
         answer.map(drop).map_err(|answer| self.failed("put", path, &answer))
     }
 
     async fn get(&self, path: &str) -> Result<Option<Bytes>> {
-        let location = self.location("get", path)?;
-        let answer = self.read(&self.clients.small, &location, None).await;
-        answer.map_err(|answer| self.failed("get", path, &answer))
+        self.read(path, None).await
     }
 
     async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>> {
-        let location = self.location("get", path)?;
         if range.start >= range.end {
             let why = format!("range {}..{} is empty", range.start, range.end);
             return Err(Error::new(ErrorKind::Refused, "get", path, &self.place, why));
         }
-        let range = Some(GetRange::Bounded(range));
-        let answer = self.read(&self.clients.large, &location, range).await;
-        answer.map_err(|answer| self.failed("get", path, &answer))
+        self.read(path, Some(GetRange::Bounded(range))).await
     }
 
     async fn head(&self, path: &str) -> Result<Option<u64>> {
@@ -378,5 +382,183 @@ impl Upload for CloudUpload {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(answer) => Err(self.failed("abort upload of", &answer)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::stream::BoxStream;
+    use object_store::list::PaginatedListResult;
+    use object_store::memory::InMemory;
+    use object_store::{
+        GetResult, ListResult, MultipartUpload, ObjectMeta, PutPayload, PutResult, Result as Answer,
+    };
+
+    use super::*;
+
+    fn cloud(
+        objects: &Arc<Scripted>,
+        pages: Option<Arc<dyn PaginatedListStore>>,
+        labels: LabelRules,
+    ) -> Cloud {
+        let parts = objects.inner.clone();
+        let clients = Clients { small: objects.clone(), large: objects.clone(), parts, pages };
+        Cloud::new("test:".into(), clients, labels)
+    }
+
+    const ALL_LABELS: LabelRules = LabelRules { on_uploads: true, underscores: false };
+
+    /// A store in memory whose next puts go wrong.
+    #[derive(Debug, Default)]
+    struct Scripted {
+        inner: Arc<InMemory>,
+        puts: Mutex<Vec<Wrong>>,
+    }
+
+    #[derive(Debug)]
+    enum Wrong {
+        /// 409: nothing is written.
+        Conflict,
+        /// It is written, and the client's own retry meets it.
+        Echo,
+    }
+
+    impl std::fmt::Display for Scripted {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("scripted")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Scripted {
+        async fn put_opts(&self, at: &Path, bytes: PutPayload, options: PutOptions) -> Answer<PutResult> {
+            let wrong = self.puts.lock().unwrap().pop();
+            if !matches!(wrong, Some(Wrong::Conflict)) {
+                let answer = self.inner.put_opts(at, bytes, options).await;
+                if wrong.is_none() {
+                    return answer;
+                }
+            }
+            Err(object_store::Error::AlreadyExists { path: at.to_string(), source: "409".into() })
+        }
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            options: PutMultipartOptions,
+        ) -> Answer<Box<dyn MultipartUpload>> {
+            self.inner.put_multipart_opts(at, options).await
+        }
+        async fn get_opts(&self, at: &Path, options: GetOptions) -> Answer<GetResult> {
+            self.inner.get_opts(at, options).await
+        }
+        fn delete_stream(&self, paths: BoxStream<'static, Answer<Path>>) -> BoxStream<'static, Answer<Path>> {
+            self.inner.delete_stream(paths)
+        }
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Answer<ObjectMeta>> {
+            self.inner.list(prefix)
+        }
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Answer<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Answer<()> {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conflict_in_which_nobody_wrote_is_tried_again_for_a_while() {
+        let objects = Arc::new(Scripted::default());
+        let store = cloud(&objects, None, ALL_LABELS);
+        objects.puts.lock().unwrap().extend([Wrong::Conflict, Wrong::Conflict]);
+        assert_eq!(store.create("a", Bytes::from("1")).await.unwrap(), Created::Created);
+        objects.puts.lock().unwrap().push(Wrong::Echo);
+        assert_eq!(store.create("b", Bytes::from("1")).await.unwrap(), Created::Exists);
+        objects.puts.lock().unwrap().extend((0..100).map(|_| Wrong::Conflict));
+        assert_eq!(store.create("c", Bytes::from("1")).await.unwrap_err().kind, ErrorKind::Unknown);
+        assert_eq!(
+            store.put("a", Bytes::new(), &Labels::default()).await.unwrap_err().kind,
+            ErrorKind::Unknown
+        );
+    }
+
+    #[tokio::test]
+    async fn labels_stand_on_puts_uploads_and_copies() {
+        let labels = Labels {
+            content_type: Some("application/x-ndjson"),
+            content_encoding: None,
+            metadata: vec![("first-offset", "7".into())],
+        };
+        let rules =
+            [(ALL_LABELS, "first-offset"), (LabelRules { underscores: true, ..ALL_LABELS }, "first_offset")];
+        for (rules, name) in rules {
+            let objects = Arc::new(Scripted::default());
+            let store = cloud(&objects, None, rules);
+            store.put("put", Bytes::from("x"), &labels).await.unwrap();
+            let mut upload = store.upload("upload", &labels).await.unwrap();
+            upload.part(Bytes::from("x")).await.unwrap();
+            upload.finish().await.unwrap();
+            store.publish("upload", "copy").await.unwrap();
+            for path in ["put", "upload", "copy"] {
+                let found = objects.get_opts(&Path::from(path), GetOptions::default()).await.unwrap();
+                let value =
+                    |attribute| found.attributes.get(&attribute).map(|value| value.as_ref().to_owned());
+                assert_eq!(value(Attribute::ContentType).as_deref(), Some("application/x-ndjson"), "{path}");
+                assert_eq!(value(Attribute::Metadata(name.into())).as_deref(), Some("7"), "{path}");
+            }
+        }
+    }
+
+    /// Lists fixed names by twos. Knows no start, as some servers do.
+    struct Pages(Vec<&'static str>);
+
+    #[async_trait]
+    impl PaginatedListStore for Pages {
+        async fn list_paginated(
+            &self,
+            prefix: Option<&str>,
+            options: PaginatedListOptions,
+        ) -> Answer<PaginatedListResult> {
+            let first: usize = options.page_token.map_or(0, |token| token.parse().unwrap());
+            let matching: Vec<_> =
+                self.0.iter().filter(|name| name.starts_with(prefix.unwrap_or_default())).collect();
+            let meta = |name: &&&str| ObjectMeta {
+                location: Path::parse(name).unwrap(),
+                last_modified: std::time::SystemTime::UNIX_EPOCH.into(),
+                size: 1,
+                e_tag: None,
+                version: None,
+            };
+            let result = ListResult {
+                common_prefixes: Vec::new(),
+                objects: matching.iter().skip(first).take(2).map(meta).collect(),
+                extensions: options.extensions,
+            };
+            let next = first + 2;
+            Ok(PaginatedListResult { result, page_token: (next < matching.len()).then(|| next.to_string()) })
+        }
+    }
+
+    async fn listed(names: &[&'static str], after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let pages = Arc::new(Pages(names.to_vec()));
+        let store = cloud(&Arc::default(), Some(pages), ALL_LABELS);
+        let listed = store.list_after("a", after, limit).await?;
+        Ok(listed.into_iter().map(|object| object.path).collect())
+    }
+
+    #[tokio::test]
+    async fn pages_are_followed_to_the_limit_whatever_the_server_makes_of_the_start() {
+        let names = ["a/1", "a/2", "a/3", "a/4", "a/5", "b/1"];
+        assert_eq!(listed(&names, None, 9).await.unwrap(), names[..5]);
+        assert_eq!(listed(&names, None, 3).await.unwrap(), names[..3]);
+        assert_eq!(listed(&names, Some("a/3"), 9).await.unwrap(), names[3..5]);
+        assert_eq!(listed(&names, Some("a/1"), 1).await.unwrap(), names[1..2]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_lists_without_order_is_refused() {
+        let error = listed(&["a/2", "a/3", "a/1"], None, 9).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused);
     }
 }

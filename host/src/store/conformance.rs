@@ -201,12 +201,10 @@ async fn list(store: &Arc<dyn Store>, root: &str) {
 }
 
 async fn list_only_below(store: &Arc<dyn Store>, root: &str) {
-    for name in ["a/x", "a-b/x", "a", "a.json", "a/y/z", "ab/x"] {
+    // Not `a` itself: a folder can't hold it beside `a/x`, and MinIO hides what is below it.
+    for name in ["a/x", "a-b/x", "a.json", "a/y/z", "ab/x"] {
         let path = format!("{root}/below/{name}");
-        // In a folder `a` can't be a file and a folder: then it is left out.
-        if store.create(&path, Bytes::from("1")).await.is_err() {
-            assert_eq!(name, "a");
-        }
+        store.create(&path, Bytes::from("1")).await.expect("create succeeds");
     }
     let below = store.list_after(&format!("{root}/below/a"), None, 10).await.expect("list succeeds");
     assert_eq!(paths(&below), [format!("{root}/below/a/x"), format!("{root}/below/a/y/z")]);

@@ -235,7 +235,11 @@ impl Upload for LocalUpload {
 
     async fn abort(&mut self) -> Result<()> {
         if let State::Open(temporary) = std::mem::replace(&mut self.state, State::Aborted) {
-            run(&self.place, "abort upload of", &self.path, move || Ok(drop(temporary))).await?;
+            let remove = move || {
+                drop(temporary);
+                Ok(())
+            };
+            run(&self.place, "abort upload of", &self.path, remove).await?;
         }
         Ok(())
     }

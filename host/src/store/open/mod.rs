@@ -2,7 +2,7 @@
 //!
 //! Owns which urls and options there are, time-outs, retries, and how a place is written. Stores are
 //! opened at the root of their bucket or container, or at the folder of a `file:` url; what a cloud url
-//! holds after its bucket is the caller's prefix ([`split`]). Opening does no request.
+//! holds after its bucket is the caller's prefix ([`split`]). Opening sends no request; a folder is made.
 //!
 //! Credentials come from the options, else from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`), else
 //! from where the cloud's own machines keep them.
@@ -21,18 +21,12 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ClientConfigKey, RetryConfig};
 use url::Url;
 
-use self::options::is_true;
+use self::options::{Size, is_true};
 use super::answer::Said;
 use super::cloud::{Clients, Cloud, LabelRules};
 use super::local::Local;
 use super::{Error, ErrorKind, Result, Store};
 use crate::config::Location;
-
-/// Time-out of requests that are small both ways.
-const SMALL_TIMEOUT: &str = "10s";
-
-/// Time-out of requests that carry a part or copy an object: 5 MiB at 45 kB/s, or 1 GiB within a store.
-const LARGE_TIMEOUT: &str = "120s";
 
 /// Time-out of making a connection.
 const CONNECT_TIMEOUT: &str = "5s";
@@ -129,13 +123,13 @@ fn needs_https(location: &Location, endpoint: Option<&str>, allow_http: Option<&
     Ok(())
 }
 
-fn s3_builder(location: &Location, timeout: &str) -> Result<AmazonS3Builder> {
+fn s3_builder(location: &Location, size: Size) -> Result<AmazonS3Builder> {
     let bucket = location.url.host_str().unwrap_or_default();
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_retry(retries())
         .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), timeout)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), size.timeout())
         // One plain DELETE is in every S3; the bulk request is not, and signs and digests a document.
         .with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
     // SHA-256 of the body is some 40 % of the CPU time of an upload. The transport is protected by TLS,
@@ -143,7 +137,7 @@ fn s3_builder(location: &Location, timeout: &str) -> Result<AmazonS3Builder> {
     if std::env::var_os("AWS_UNSIGNED_PAYLOAD").is_none() {
         builder = builder.with_unsigned_payload(true);
     }
-    for (name, value) in options::given(location, timeout) {
+    for (name, value) in options::given(location, size) {
         let key = name.parse().map_err(|error| refused(location, Said::of(&error)))?;
         match (key, value.reveal()) {
             (AmazonS3ConfigKey::ConditionalPut, text) if text.eq_ignore_ascii_case("disabled") => {
@@ -162,7 +156,7 @@ fn s3_builder(location: &Location, timeout: &str) -> Result<AmazonS3Builder> {
 
 fn open_s3(location: &Location) -> Result<Arc<dyn Store>> {
     options::check(location, options::S3, |name| name.parse::<AmazonS3ConfigKey>().is_ok())?;
-    let builder = s3_builder(location, SMALL_TIMEOUT)?;
+    let builder = s3_builder(location, Size::Small)?;
     let value = |key| builder.get_config_value(&key);
     let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint));
     let allow_http = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
@@ -171,19 +165,19 @@ fn open_s3(location: &Location) -> Result<Arc<dyn Store>> {
     let place = place::s3(bucket, endpoint.as_deref());
     let place = place.map_err(|error| refused(location, format!("option `endpoint`: {error}")))?;
     let small = Arc::new(built(location, builder.build())?);
-    let large = Arc::new(built(location, s3_builder(location, LARGE_TIMEOUT)?.build())?);
+    let large = Arc::new(built(location, s3_builder(location, Size::Large)?.build())?);
     let clients = Clients { small: small.clone(), large: large.clone(), parts: large, pages: Some(small) };
     Ok(Arc::new(Cloud::new(place, clients, LabelRules { on_uploads: true, underscores: false })))
 }
 
-fn gcs_builder(location: &Location, timeout: &str) -> Result<GoogleCloudStorageBuilder> {
+fn gcs_builder(location: &Location, size: Size) -> Result<GoogleCloudStorageBuilder> {
     let bucket = location.url.host_str().unwrap_or_default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(bucket)
         .with_retry(retries())
         .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), timeout);
-    for (name, value) in options::given(location, timeout) {
+        .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), size.timeout());
+    for (name, value) in options::given(location, size) {
         let key: GoogleConfigKey = name.parse().map_err(|error| refused(location, Said::of(&error)))?;
         builder = builder.with_config(key, value.reveal());
     }
@@ -192,7 +186,7 @@ fn gcs_builder(location: &Location, timeout: &str) -> Result<GoogleCloudStorageB
 
 fn open_gcs(location: &Location) -> Result<Arc<dyn Store>> {
     options::check(location, options::GCS, |name| name.parse::<GoogleConfigKey>().is_ok())?;
-    let builder = gcs_builder(location, SMALL_TIMEOUT)?;
+    let builder = gcs_builder(location, Size::Small)?;
     let endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl);
     let allow_http = builder.get_config_value(&GoogleConfigKey::Client(ClientConfigKey::AllowHttp));
     needs_https(location, endpoint.as_deref(), allow_http.as_deref())?;
@@ -200,18 +194,18 @@ fn open_gcs(location: &Location) -> Result<Arc<dyn Store>> {
     let place = place::gcs(bucket, endpoint.as_deref());
     let place = place.map_err(|error| refused(location, format!("option `base_url`: {error}")))?;
     let small = Arc::new(built(location, builder.build())?);
-    let large = Arc::new(built(location, gcs_builder(location, LARGE_TIMEOUT)?.build())?);
+    let large = Arc::new(built(location, gcs_builder(location, Size::Large)?.build())?);
     let clients = Clients { small: small.clone(), large: large.clone(), parts: large, pages: Some(small) };
     Ok(Arc::new(Cloud::new(place, clients, LabelRules { on_uploads: true, underscores: false })))
 }
 
-fn azure_builder(location: &Location, timeout: &str) -> Result<MicrosoftAzureBuilder> {
+fn azure_builder(location: &Location, size: Size) -> Result<MicrosoftAzureBuilder> {
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_url(location.url.as_str())
         .with_retry(retries())
         .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), timeout);
-    for (name, value) in options::given(location, timeout) {
+        .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), size.timeout());
+    for (name, value) in options::given(location, size) {
         let key: AzureConfigKey = name.parse().map_err(|error| refused(location, Said::of(&error)))?;
         builder = builder.with_config(key, value.reveal());
     }
@@ -222,7 +216,7 @@ fn azure_builder(location: &Location, timeout: &str) -> Result<MicrosoftAzureBui
 /// ignores where a listing is to start, so that there the client filters.
 fn open_azure(location: &Location) -> Result<Arc<dyn Store>> {
     options::check(location, options::AZURE, |name| name.parse::<AzureConfigKey>().is_ok())?;
-    let builder = azure_builder(location, SMALL_TIMEOUT)?;
+    let builder = azure_builder(location, Size::Small)?;
     let value = |key| builder.get_config_value(&key);
     let endpoint = value(AzureConfigKey::Endpoint);
     let emulator = value(AzureConfigKey::UseEmulator).as_deref().is_some_and(is_true);
@@ -234,7 +228,7 @@ fn open_azure(location: &Location) -> Result<Arc<dyn Store>> {
     let place = place::azure(&location.url, account.as_deref(), endpoint.as_deref(), emulator);
     let place = place.map_err(|error| refused(location, format!("option `endpoint`: {error}")))?;
     let small = Arc::new(built(location, builder.build())?);
-    let large = Arc::new(built(location, azure_builder(location, LARGE_TIMEOUT)?.build())?);
+    let large = Arc::new(built(location, azure_builder(location, Size::Large)?.build())?);
     let pages = (!emulator).then(|| small.clone() as Arc<dyn PaginatedListStore>);
     let clients = Clients { small, large: large.clone(), parts: large, pages };
     Ok(Arc::new(Cloud::new(place, clients, LabelRules { on_uploads: false, underscores: true })))

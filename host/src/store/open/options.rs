@@ -141,16 +141,29 @@ fn instead(name: &str, names: &[&str]) -> String {
 
 /// The given options, in lower case. A given `timeout` is for large requests only: the ledger's small
 /// ones must not wait as long.
-pub(super) fn given<'a>(
-    location: &'a Location,
-    timeout: &'a str,
-) -> impl Iterator<Item = (String, &'a Secret)> {
-    let small = timeout == super::SMALL_TIMEOUT;
-    location
-        .options
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .filter(move |(name, _)| !(small && name.ends_with("timeout") && !name.ends_with("_timeout")))
+pub(super) fn given(location: &Location, size: Size) -> impl Iterator<Item = (String, &Secret)> {
+    const TIMEOUTS: [&str; 4] = ["timeout", "aws_timeout", "google_timeout", "azure_timeout"];
+    let given = location.options.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    given.filter(move |(name, _)| size == Size::Large || !TIMEOUTS.contains(&name.as_str()))
+}
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Requests that are small both ways.
+    Small,
+    /// Requests that carry a part or copy an object.
+    Large,
+}
+
+impl Size {
+    /// The time-out of one request: 10 s, or 5 MiB at 45 kB/s, or 1 GiB copied within a store.
+    pub(super) fn timeout(self) -> &'static str {
+        match self {
+            Self::Small => "10s",
+            Self::Large => "120s",
+        }
+    }
 }
 
 #[cfg(test)]
