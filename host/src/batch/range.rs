@@ -9,72 +9,19 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::Header;
-use super::{CutPolicy, DeadLetter, Error, ObjectBuffer, ObjectSummary, Of, Provenance, RangeState, Ratio};
-use crate::config::{Compression, Format};
-use crate::record::{
-    Annotation, Batch, CutCause, DEAD_LETTER_SINK, Failed, Failure, OffsetRange, Output, OutputSource,
-    RecordRef, Transformed,
+use super::fates::{Fate, fates};
+use super::{
+    Accounts, Chunk, ClosedRange, CutPolicy, DeadLetter, Error, Header, ObjectBuffer, ObjectSummary, Of,
+    Provenance, RangeState, Ratio, SinkAccounts, SinkSpec, Sinks,
 };
-
-/// What a range has to know of a sink.
-#[derive(Clone, Debug)]
-pub struct SinkSpec {
-    /// Its name, which is also a route.
-    pub name: Arc<str>,
-    /// What its lines are.
-    pub format: Format,
-    /// How its objects are compressed.
-    pub compression: Compression,
-    /// Length after compression at which an object is closed.
-    pub buffer_bytes: u64,
-    /// Whether it takes outputs without routes.
-    pub default: bool,
-}
-
-/// The sinks of a pipeline with, last, the one for dead letters; shared by its lanes.
-#[derive(Debug)]
-pub struct Sinks {
-    specs: Vec<SinkSpec>,
-    part_bytes: usize,
-}
-
-impl Sinks {
-    /// Length at which an object of dead letters is closed: as the default of every other sink.
-    const DEAD_LETTER_BUFFER_BYTES: u64 = 64 << 20;
-
-    /// From the configured sinks; `part_bytes` is the size of an upload's parts.
-    #[must_use]
-    pub fn new(configured: Vec<SinkSpec>, part_bytes: usize) -> Arc<Self> {
-        let mut specs = configured;
-        specs.push(SinkSpec {
-            name: Arc::from(DEAD_LETTER_SINK),
-            format: Format::JsonLines,
-            compression: Compression::None,
-            buffer_bytes: Self::DEAD_LETTER_BUFFER_BYTES,
-            default: false,
-        });
-        Arc::new(Self { specs, part_bytes: part_bytes.max(1) })
-    }
-
-    /// Every sink; the last is for dead letters.
-    #[must_use]
-    pub fn specs(&self) -> &[SinkSpec] {
-        &self.specs
-    }
-
-    fn configured(&self) -> &[SinkSpec] {
-        self.specs.split_last().map_or(&[], |(_, configured)| configured)
-    }
-
-    fn dead_letters(&self) -> usize {
-        self.specs.len() - 1
-    }
-}
+use crate::record::{
+    Annotation, Batch, CutCause, Failed, Failure, OffsetRange, Output, RecordRef, Transformed,
+};
 
 /// A batch, and what the transforms made of it.
 #[derive(Clone, Copy, Debug)]
@@ -93,79 +40,6 @@ pub struct Worked<'a> {
     pub now_ms: i64,
 }
 
-/// Bytes of an object, to be put behind those that were handed out before.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// The sink.
-    pub sink: Arc<str>,
-    /// Which of the sink's objects in this range, from 0.
-    pub object: u32,
-    /// A part's length but for the last, which is shorter or equal, and may be empty where others went
-    /// before.
-    pub bytes: Bytes,
-    /// What the object holds; there in its last chunk only.
-    pub last: Option<ObjectSummary>,
-}
-
-/// What a sink got of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkAccounts {
-    /// The sink.
-    pub sink: Arc<str>,
-    /// Its objects, by number.
-    pub objects: Vec<ObjectSummary>,
-    /// Records written into them.
-    pub written: u64,
-    /// Outputs meant for it that it can't hold; each is a dead letter.
-    pub failed: u64,
-}
-
-/// What became of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accounts {
-    /// The range.
-    pub range: OffsetRange,
-    /// Records read.
-    pub read: u64,
-    /// Records filtered out, or that no sink takes.
-    pub dropped: u64,
-    /// Records that failed as a whole.
-    pub dead: u64,
-    /// Records of which something was delivered, or tried.
-    pub kept: u64,
-    /// Outputs that failed before any sink: not made, or routed to one that is not there.
-    pub unplaced: u64,
-    /// Every sink in the order of [`Sinks::specs`], those that got nothing too; dead letters last.
-    pub sinks: Vec<SinkAccounts>,
-}
-
-impl Accounts {
-    /// Offsets that hold no record.
-    #[must_use]
-    pub fn empty(&self) -> u64 {
-        self.range.offsets().saturating_sub(self.read)
-    }
-}
-
-/// A range that has ended.
-#[derive(Debug)]
-pub struct ClosedRange {
-    /// What became of it.
-    pub accounts: Accounts,
-    /// The bytes that were not handed out before; an object's chunks in order.
-    pub chunks: Vec<Chunk>,
-    /// Whether bytes were handed out while it was open, so that `chunks` are not all of it.
-    pub handed_out: bool,
-}
-
-impl ClosedRange {
-    /// Length of [`ClosedRange::chunks`].
-    #[must_use]
-    pub fn chunk_bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
-    }
-}
-
 #[derive(Debug, Default)]
 struct SinkState {
     buffer: Option<Box<ObjectBuffer>>,
@@ -176,17 +50,6 @@ struct SinkState {
     objects: Vec<ObjectSummary>,
     written: u64,
     failed: u64,
-}
-
-/// What became of an input, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing came of it, or nothing that a sink takes.
-    Dropped,
-    /// It has outputs, none of which has been placed.
-    Waiting,
-    Kept,
-    Dead,
 }
 
 /// The range of a lane that is being filled.
@@ -210,7 +73,7 @@ impl OpenRange {
     /// An empty range that begins at `start`.
     #[must_use]
     pub fn new(plan: Arc<Sinks>, start: u64) -> Self {
-        let sinks = plan.specs.iter().map(|_| SinkState::default()).collect();
+        let sinks = plan.specs().iter().map(|_| SinkState::default()).collect();
         Self {
             plan,
             start,
@@ -296,8 +159,9 @@ impl OpenRange {
         if end > self.position {
             self.first_passed_ms.get_or_insert(worked.now_ms);
         }
+        let plan = Arc::clone(&self.plan);
         for output in &worked.transformed.outputs {
-            if self.place(worked, output)? {
+            if self.place(worked, plan.configured(), output)? {
                 fates[(output.input - worked.from) as usize] = Fate::Kept;
             }
         }
@@ -314,7 +178,7 @@ impl OpenRange {
     }
 
     /// The inputs to account for, and the position after them.
-    fn extent(&self, worked: &Worked<'_>) -> Result<(std::ops::Range<u32>, u64), Error> {
+    fn extent(&self, worked: &Worked<'_>) -> Result<(Range<u32>, u64), Error> {
         let records = &worked.batch.records;
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         let from = worked.from.min(count);
@@ -341,31 +205,31 @@ impl OpenRange {
     }
 
     /// Writes an output into its sinks. False where no sink takes it.
-    fn place(&mut self, worked: &Worked<'_>, output: &Output) -> Result<bool, Error> {
+    fn place(&mut self, worked: &Worked<'_>, sinks: &[SinkSpec], output: &Output) -> Result<bool, Error> {
         let annotation = worked.transformed.annotation(output);
         let routes = annotation.map_or(&[][..], |annotation| &annotation.routes);
         let record = worked.transformed.record(&worked.batch.records, output);
-        let plan = Arc::clone(&self.plan);
         let mut is_placed = false;
         if routes.is_empty() {
-            for (sink, _) in plan.configured().iter().enumerate().filter(|(_, spec)| spec.default) {
+            for (sink, _) in sinks.iter().enumerate().filter(|(_, spec)| spec.default) {
                 self.deliver(worked, sink, &record, annotation)?;
                 is_placed = true;
             }
+            return Ok(is_placed);
         }
-        for (nth, route) in routes.iter().enumerate().filter(|(nth, route)| !routes[..*nth].contains(route)) {
-            debug_assert!(nth < routes.len());
-            match plan.configured().iter().position(|spec| *spec.name == **route) {
+        for (nth, route) in routes.iter().enumerate() {
+            let is_repeated = routes[..nth].contains(route);
+            match sinks.iter().position(|spec| *spec.name == **route) {
+                _ if is_repeated => {}
                 Some(sink) => self.deliver(worked, sink, &record, annotation)?,
                 None => {
                     self.unplaced += 1;
-                    let failure = unknown_route(route, plan.configured());
+                    let failure = unknown_route(route, sinks);
                     self.bury(worked, &letter(worked, &record, annotation, route, &failure))?;
                 }
             }
-            is_placed = true;
         }
-        Ok(is_placed)
+        Ok(true)
     }
 
     fn deliver(
@@ -383,7 +247,7 @@ impl OpenRange {
             }
             Err(failure) => {
                 self.sinks[sink].failed += 1;
-                let name = Arc::clone(&self.plan.specs[sink].name);
+                let name = Arc::clone(&self.plan.specs()[sink].name);
                 self.bury(worked, &letter(worked, record, annotation, &name, &failure))
             }
         }
@@ -391,7 +255,7 @@ impl OpenRange {
 
     /// The open object of a sink.
     fn buffer(&mut self, sink: usize) -> &mut ObjectBuffer {
-        let spec = &self.plan.specs[sink];
+        let spec = &self.plan.specs()[sink];
         let state = &mut self.sinks[sink];
         let ratio = state.ratio;
         state.buffer.get_or_insert_with(|| Box::new(ObjectBuffer::new(spec.format, spec.compression, ratio)))
@@ -399,7 +263,7 @@ impl OpenRange {
 
     fn after_append(&mut self, sink: usize, now_ms: i64) -> Result<(), Error> {
         self.first_buffered_ms.get_or_insert(now_ms);
-        let buffer_bytes = self.plan.specs[sink].buffer_bytes;
+        let buffer_bytes = self.plan.specs()[sink].buffer_bytes;
         let buffer = self.buffer(sink);
         let fed = if buffer.is_hungry() { buffer.feed() } else { Ok(()) };
         let is_full = buffer.encoded_bytes() >= buffer_bytes;
@@ -409,7 +273,7 @@ impl OpenRange {
 
     fn lost(&self, sink: usize, source: crate::codec::Error) -> Error {
         let number = u32::try_from(self.sinks[sink].objects.len()).unwrap_or(u32::MAX);
-        Error::Encode { sink: self.plan.specs[sink].name.to_string(), number, source }
+        Error::Encode { sink: self.plan.specs()[sink].name.to_string(), number, source }
     }
 
     /// Ends the open object of a sink, where it has one with records.
@@ -417,7 +281,7 @@ impl OpenRange {
         let Some(mut buffer) = self.sinks[sink].buffer.take().filter(|buffer| buffer.records() > 0) else {
             return Ok(());
         };
-        let part_bytes = self.plan.part_bytes;
+        let part_bytes = self.plan.part_bytes();
         while let Some(bytes) = buffer.take_ready(part_bytes) {
             self.hold(sink, bytes, None);
         }
@@ -439,7 +303,7 @@ impl OpenRange {
         let state = &mut self.sinks[sink];
         let object = u32::try_from(state.objects.len()).unwrap_or(u32::MAX);
         state.pending_bytes += bytes.len();
-        let name = Arc::clone(&self.plan.specs[sink].name);
+        let name = Arc::clone(&self.plan.specs()[sink].name);
         state.pending.push_back(Chunk { sink: name, object, bytes, last });
     }
 
@@ -457,9 +321,9 @@ impl OpenRange {
             state.pending_bytes -= chunk.bytes.len();
             return Some(chunk);
         }
-        let bytes = state.buffer.as_mut()?.take_ready(self.plan.part_bytes)?;
+        let bytes = state.buffer.as_mut()?.take_ready(self.plan.part_bytes())?;
         let object = u32::try_from(state.objects.len()).unwrap_or(u32::MAX);
-        Some(Chunk { sink: Arc::clone(&self.plan.specs[sink].name), object, bytes, last: None })
+        Some(Chunk { sink: Arc::clone(&self.plan.specs()[sink].name), object, bytes, last: None })
     }
 
     /// Ends the range at its position: closes every object, and begins the next range there, with no
@@ -480,7 +344,7 @@ impl OpenRange {
             dead: self.dead,
             kept: self.kept,
             unplaced: self.unplaced,
-            sinks: self.plan.specs.iter().zip(&mut self.sinks).map(SinkState::accounts).collect(),
+            sinks: self.plan.specs().iter().zip(&mut self.sinks).map(SinkState::accounts).collect(),
         };
         let closed = ClosedRange { accounts, chunks, handed_out: self.handed_out };
         self.restart(self.position);
@@ -529,49 +393,6 @@ impl SinkState {
             failed: state.failed,
         }
     }
-}
-
-/// What is known of each input before its outputs are placed; refuses results that give an input no
-/// fate, or two, or that point outside.
-fn fates(worked: &Worked<'_>, inputs: &std::ops::Range<u32>) -> Result<Vec<Fate>, Error> {
-    let transformed = worked.transformed;
-    let mut fates = vec![Fate::Dropped; inputs.len()];
-    let wrong = |input: u32, what: &'static str| {
-        let records = &worked.batch.records;
-        let known = ((input as usize) < records.len()).then(|| records.record(input as usize).offset);
-        Error::Unaccounted { offset: known.unwrap_or(worked.batch.range.end), what }
-    };
-    let slot = |input: u32| {
-        let position = input.checked_sub(inputs.start).filter(|_| input < inputs.end);
-        position.map(|position| position as usize).ok_or_else(|| wrong(input, "it was not given to them"))
-    };
-    for output in &transformed.outputs {
-        let has_record = match output.source {
-            OutputSource::Input => true,
-            OutputSource::Produced(position) => (position as usize) < transformed.produced.len(),
-        };
-        let has_annotation =
-            output.annotation.is_none_or(|position| (position as usize) < transformed.annotations.len());
-        if !(has_record && has_annotation) {
-            return Err(wrong(output.input, "an output points at nothing"));
-        }
-        fates[slot(output.input)?] = Fate::Waiting;
-    }
-    for partial in &transformed.partial {
-        fates[slot(partial.input)?] = Fate::Kept;
-    }
-    for failed in &transformed.failed {
-        let fate = &mut fates[slot(failed.input)?];
-        if *fate != Fate::Dropped {
-            return Err(wrong(failed.input, "it failed as a whole, and something else came of it"));
-        }
-        *fate = Fate::Dead;
-    }
-    let dropped = fates.iter().filter(|fate| **fate == Fate::Dropped).count() as u64;
-    if dropped != transformed.dropped {
-        return Err(wrong(inputs.start, "the number of dropped records does not agree"));
-    }
-    Ok(fates)
 }
 
 fn unknown_route(route: &str, sinks: &[SinkSpec]) -> Failure {

@@ -254,3 +254,79 @@ fn zstd_compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
     compressor.include_checksum(true)?;
     Ok(compressor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn decompress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match compression {
+            Compression::None => plain.extend_from_slice(bytes),
+            Compression::Gzip => {
+                let mut decoder = flate2::bufread::GzDecoder::new(bytes);
+                decoder.read_to_end(&mut plain).expect("one gzip member");
+                assert!(decoder.into_inner().is_empty(), "bytes after the member");
+            }
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(bytes).expect("a context");
+                decoder.read_to_end(&mut plain).expect("a zstd frame");
+            }
+        }
+        plain
+    }
+
+    fn stream(compression: Compression, chunks: &[Vec<u8>]) -> Vec<u8> {
+        let mut encoder = Encoder::new(compression).expect("a context").expect("something to do");
+        let mut out = Vec::new();
+        for chunk in chunks {
+            encoder.write(chunk, &mut out).expect("memory");
+        }
+        encoder.finish(&mut out).expect("memory");
+        out
+    }
+
+    fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let noise = vec(any::<u8>(), 0..2_000);
+        let text = ("[a-c]{1,40}", 1_usize..8_000).prop_map(|(text, times)| text.repeat(times).into_bytes());
+        vec(prop_oneof![noise, text], 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn both_ways_give_the_bytes_back(chunks in chunks()) {
+            let plain = chunks.concat();
+            for compression in [Compression::Gzip, Compression::Zstd] {
+                prop_assert_eq!(&decompress(compression, &stream(compression, &chunks)), &plain);
+                let whole = compress(compression, plain.clone()).expect("memory");
+                prop_assert_eq!(&decompress(compression, &whole), &plain);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_compress_to_the_same_object() {
+        let plain = b"{\"a\":1}\n".repeat(1_000);
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let first = compress(compression, plain.clone()).expect("memory");
+            let second = compress(compression, plain.clone()).expect("memory");
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn damage_shows() {
+        let plain = b"0123456789".repeat(40);
+        let whole = compress(Compression::Zstd, plain).expect("memory").to_vec();
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        assert!(zstd::stream::decode_all(&whole[..]).is_ok());
+        assert!(zstd::stream::decode_all(&damaged[..]).is_err());
+    }
+}
