@@ -433,3 +433,300 @@ fn letter<'a>(
         transforms: Cow::Borrowed(worked.transforms),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Compression, Format};
+    use crate::record::{Arena, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const PART_BYTES: usize = 1 << 10;
+    const START: u64 = 1_000;
+
+    fn spec(name: &str, format: Format, compression: Compression, default: bool) -> SinkSpec {
+        SinkSpec { name: Arc::from(name), format, compression, buffer_bytes: 4 << 10, default }
+    }
+
+    fn plan() -> Arc<Sinks> {
+        let lake = spec("lake", Format::JsonLines, Compression::None, true);
+        let archive = spec("archive", Format::Raw, Compression::Zstd, true);
+        let errors = spec("errors", Format::Raw, Compression::Gzip, false);
+        Sinks::new(vec![lake, archive, errors], PART_BYTES)
+    }
+
+    /// Records at every second offset from `start` on.
+    fn batch(start: u64, values: &[&[u8]]) -> Batch {
+        let mut records = Arena::default();
+        for (offset, value) in (start..).step_by(2).zip(values) {
+            let record = NewRecord { value: Some(value), timestamp_ms: 7, offset, ..NewRecord::default() };
+            assert!(records.push(record, []));
+        }
+        let end = start + 2 * values.len() as u64;
+        let origin = TopicPartition { topic: Arc::from("t"), partition: 0 };
+        Batch { origin, epoch: Epoch(1), range: OffsetRange { start, end }, records }
+    }
+
+    fn worked<'a>(batch: &'a Batch, from: u32, transformed: &'a Transformed) -> Worked<'a> {
+        Worked { batch, from, transformed, transforms: &[], attempts: 1, now_ms: 50 }
+    }
+
+    fn forward(input: u32, annotation: Option<u32>) -> Output {
+        Output { input, index: 0, source: OutputSource::Input, annotation }
+    }
+
+    fn routed(routes: &[&str]) -> Annotation {
+        Annotation { routes: routes.iter().map(ToString::to_string).collect(), ..Annotation::default() }
+    }
+
+    fn failure(code: &str) -> Failure {
+        Failure { code: String::from(code), detail: String::from("why") }
+    }
+
+    /// The chunks of each sink's objects, put together and decompressed.
+    fn lines(plan: &Sinks, chunks: &[Chunk], sink: &str) -> Vec<String> {
+        let spec = plan.specs().iter().find(|spec| *spec.name == *sink).expect("a sink");
+        let mut text = Vec::new();
+        let mut object = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| *chunk.sink == *sink) {
+            object.extend_from_slice(&chunk.bytes);
+            let Some(summary) = chunk.last else { continue };
+            assert_eq!(summary.bytes, object.len() as u64);
+            match spec.compression {
+                Compression::None => text.append(&mut object),
+                Compression::Zstd => text.extend(zstd::stream::decode_all(&object[..]).expect("zstd")),
+                Compression::Gzip => {
+                    let mut decoder = flate2::read::GzDecoder::new(&object[..]);
+                    std::io::Read::read_to_end(&mut decoder, &mut text).expect("gzip");
+                }
+            }
+            object.clear();
+        }
+        assert!(object.is_empty(), "an object of `{sink}` has no end");
+        String::from_utf8(text).expect("text").lines().map(String::from).collect()
+    }
+
+    fn letters(plan: &Sinks, chunks: &[Chunk]) -> Vec<DeadLetter<'static>> {
+        let lines = lines(plan, chunks, crate::record::DEAD_LETTER_SINK);
+        lines.iter().map(|line| DeadLetter::parse(line.as_bytes()).expect("a letter")).collect()
+    }
+
+    #[test]
+    fn outputs_go_where_their_routes_say() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"[0]", b"[1]", b"[2]", b"[3]"]);
+        let transformed = Transformed {
+            outputs: vec![forward(0, None), forward(1, Some(0)), forward(2, Some(1)), forward(3, Some(2))],
+            annotations: vec![routed(&["errors", "errors"]), routed(&["lake", "nowhere"]), routed(&[])],
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        assert_eq!(lines(&plan, &closed.chunks, "lake"), ["[0]", "[2]", "[3]"]);
+        assert_eq!(lines(&plan, &closed.chunks, "archive"), ["[0]", "[3]"]);
+        assert_eq!(lines(&plan, &closed.chunks, "errors"), ["[1]"]);
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!(letters.len(), 1);
+        assert_eq!((&*letters[0].code, letters[0].offset), ("UnknownRoute", START + 4));
+        assert_eq!(letters[0].sink.as_deref(), Some("nowhere"));
+        let accounts = closed.accounts;
+        assert_eq!((accounts.read, accounts.kept, accounts.unplaced, accounts.empty()), (4, 4, 1, 4));
+        assert_eq!(accounts.range, OffsetRange { start: START, end: START + 8 });
+        assert!(!closed.handed_out);
+    }
+
+    #[test]
+    fn a_value_that_one_sink_can_not_hold_is_a_dead_letter_of_that_sink() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"plain text"]);
+        let transformed = Transformed { outputs: vec![forward(0, None)], ..Transformed::default() };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        assert_eq!(lines(&plan, &closed.chunks, "archive"), ["plain text"]);
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!((&*letters[0].code, letters[0].sink.as_deref()), ("NotJson", Some("lake")));
+        assert_eq!((letters[0].of, letters[0].index), (Of::Output, Some(0)));
+        let lake = &closed.accounts.sinks[0];
+        assert_eq!((lake.written, lake.failed, lake.objects.len()), (0, 1, 0));
+        assert_eq!((closed.accounts.kept, closed.accounts.dead), (1, 0));
+    }
+
+    #[test]
+    fn what_no_sink_takes_is_dropped_and_what_failed_whole_is_dead() {
+        let only = Sinks::new(vec![spec("errors", Format::Raw, Compression::None, false)], PART_BYTES);
+        let mut range = OpenRange::new(Arc::clone(&only), START);
+        let batch = batch(START, &[b"a", b"b", b"c"]);
+        let failed = Failed { input: 1, index: None, value: None, failure: failure("BadTime") };
+        let transformed = Transformed {
+            outputs: vec![forward(0, None)],
+            dropped: 1,
+            failed: vec![failed],
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let accounts = &closed.accounts;
+        assert_eq!((accounts.dropped, accounts.dead, accounts.kept), (2, 1, 0));
+        let letters = letters(&only, &closed.chunks);
+        assert_eq!((letters[0].of, letters[0].index, letters[0].sink.as_deref()), (Of::Input, None, None));
+        assert_eq!(letters[0].value.as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_batch_that_is_to_come_again_is_taken_in_two_pieces() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"[0]", b"[1]", b"[2]"]);
+        let again = Postponement { code: String::from("Busy"), reason: String::new(), after_ms: None };
+        let first = Transformed {
+            outputs: vec![forward(0, None)],
+            retry_from: Some((1, again)),
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &first)).expect("accounted");
+        assert_eq!(range.position(), START + 2);
+        let closed = range.cut().expect("memory");
+        assert_eq!((closed.accounts.read, closed.accounts.empty()), (1, 1));
+        let second = Transformed { outputs: vec![forward(1, None)], dropped: 1, ..Transformed::default() };
+        range.take_in(&worked(&batch, 1, &second)).expect("accounted");
+        assert_eq!((range.start(), range.position()), (START + 2, START + 6));
+        assert!(range.take_in(&worked(&batch, 0, &second)).is_err(), "taken in twice");
+    }
+
+    #[test]
+    fn results_that_do_not_account_for_their_batch_change_nothing() {
+        let mut range = OpenRange::new(plan(), START);
+        let batch = batch(START, &[b"[0]", b"[1]"]);
+        let failed = |input| Failed { input, index: None, value: None, failure: failure("x") };
+        let produced = Output { source: OutputSource::Produced(0), ..forward(0, None) };
+        let wrong = [
+            Transformed { dropped: 1, ..Transformed::default() },
+            Transformed { outputs: vec![forward(2, None)], dropped: 2, ..Transformed::default() },
+            Transformed { outputs: vec![forward(0, Some(0))], dropped: 1, ..Transformed::default() },
+            Transformed { outputs: vec![produced], dropped: 1, ..Transformed::default() },
+            Transformed {
+                outputs: vec![forward(0, None)],
+                failed: vec![failed(0)],
+                dropped: 1,
+                ..Transformed::default()
+            },
+            Transformed { failed: vec![failed(0), failed(0)], dropped: 1, ..Transformed::default() },
+        ];
+        for transformed in &wrong {
+            let refused = range.take_in(&worked(&batch, 0, transformed));
+            assert!(matches!(refused, Err(Error::Unaccounted { .. })), "{transformed:?}");
+        }
+        let ahead = self::batch(START + 1, &[]);
+        let hole = range.take_in(&worked(&ahead, 0, &Transformed::default()));
+        assert!(matches!(hole, Err(Error::OutOfOrder { .. })));
+        assert!(range.is_empty() && range.state() == RangeState::default() && range.held_bytes() == 0);
+    }
+
+    #[test]
+    fn a_batch_without_records_moves_the_position() {
+        let mut range = OpenRange::new(plan(), START);
+        let mut gap = batch(START, &[]);
+        gap.range.end = START + 30;
+        range.take_in(&worked(&gap, 0, &Transformed::default())).expect("accounted");
+        let state = range.state();
+        assert_eq!((state.offsets, state.first_passed_ms, state.first_buffered_ms), (30, Some(50), None));
+        let closed = range.cut().expect("memory");
+        assert_eq!((closed.accounts.read, closed.accounts.empty()), (0, 30));
+        assert!(closed.chunks.is_empty() && range.is_empty());
+    }
+
+    /// What a transform may make of one input.
+    #[derive(Clone, Debug)]
+    enum Made {
+        Drop,
+        Fail,
+        /// Outputs by the annotation they carry, and outputs that could not be made.
+        Emit(Vec<Option<u32>>, usize),
+    }
+
+    fn made() -> impl Strategy<Value = Made> {
+        let output = proptest::option::of(0_u32..4);
+        prop_oneof![
+            Just(Made::Drop),
+            Just(Made::Fail),
+            (vec(output, 1..4), 0_usize..2).prop_map(|(outputs, partial)| Made::Emit(outputs, partial)),
+        ]
+    }
+
+    fn transformed(made: &[Made]) -> Transformed {
+        let mut result = Transformed {
+            annotations: vec![
+                routed(&["lake"]),
+                routed(&["errors", "archive"]),
+                routed(&["nowhere"]),
+                routed(&["lake", "nowhere"]),
+            ],
+            ..Transformed::default()
+        };
+        for (input, made) in (0..).zip(made) {
+            let failed = |index| Failed { input, index, value: None, failure: failure("x") };
+            match made {
+                Made::Drop => result.dropped += 1,
+                Made::Fail => result.failed.push(failed(None)),
+                Made::Emit(outputs, partial) => {
+                    result.outputs.extend(outputs.iter().map(|annotation| forward(input, *annotation)));
+                    result.partial.extend((0..*partial).map(|_| failed(Some(9))));
+                }
+            }
+        }
+        result
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn the_accounts_agree_with_each_other_and_with_the_bytes(
+            batches in vec(vec((made(), any::<bool>()), 0..20), 1..12),
+            drains in vec(any::<bool>(), 12),
+        ) {
+            let plan = plan();
+            let mut range = OpenRange::new(Arc::clone(&plan), START);
+            let (mut chunks, mut read) = (Vec::new(), 0);
+            let json = format!("[\"{}\"]", "x".repeat(200));
+            for (inputs, drain) in batches.iter().zip(&drains) {
+                let value = |is_json: bool| if is_json { json.as_bytes() } else { &b"text"[..] };
+                let values: Vec<_> = inputs.iter().map(|(_, is_json)| value(*is_json)).collect();
+                let batch = batch(range.position(), &values);
+                let made: Vec<_> = inputs.iter().map(|(made, _)| made.clone()).collect();
+                range.take_in(&worked(&batch, 0, &transformed(&made))).expect("accounted");
+                read += inputs.len() as u64;
+                while *drain && let Some(chunk) = range.next_chunk() {
+                    chunks.push(chunk);
+                }
+            }
+            let estimate = range.state().encoded_bytes;
+            let end = range.position();
+            let closed = range.cut().expect("memory");
+            prop_assert_eq!(closed.handed_out, !chunks.is_empty());
+            chunks.extend(closed.chunks);
+            let accounts = closed.accounts;
+            prop_assert_eq!(accounts.read, read);
+            prop_assert_eq!(accounts.read, accounts.dropped + accounts.dead + accounts.kept);
+            prop_assert_eq!(accounts.empty() + accounts.read, end - START);
+            let failed: u64 = accounts.sinks.iter().map(|sink| sink.failed).sum();
+            let letters = letters(&plan, &chunks).len() as u64;
+            prop_assert_eq!(letters, accounts.dead + accounts.unplaced + failed);
+            let mut bytes = 0;
+            for (sink, spec) in accounts.sinks.iter().zip(plan.specs()) {
+                let in_objects: u64 = sink.objects.iter().map(|object| object.records).sum();
+                prop_assert_eq!(in_objects, sink.written);
+                prop_assert_eq!(lines(&plan, &chunks, &spec.name).len() as u64, sink.written);
+                bytes += sink.objects.iter().map(|object| object.bytes).sum::<u64>();
+            }
+            prop_assert!(estimate > 0 || bytes == 0);
+            for chunk in chunks.iter().filter(|chunk| chunk.last.is_none()) {
+                prop_assert_eq!(chunk.bytes.len(), PART_BYTES);
+            }
+            prop_assert_eq!((range.start(), range.held_bytes()), (end, 0));
+        }
+    }
+}

@@ -18,10 +18,13 @@ use zstd::zstd_safe::{CParameter, compress_bound};
 use super::Error;
 use crate::config::Compression;
 
-/// Level of gzip.
-pub const GZIP_LEVEL: u32 = 6;
+/// Level of gzip. Measured in one run on generated JSON log events of 1 KB, one core of a shared
+/// server: level 6 (gzip's own default) 0.27 GB/s, level 4 0.43 GB/s for 0.5 % more bytes, level 3
+/// 0.51 GB/s for 5 % more, level 1 1.1 GB/s for 47 % more.
+pub const GZIP_LEVEL: u32 = 4;
 
-/// Level of zstd.
+/// Level of zstd. In the same run: level 1 1.86 GB/s, level 3 (the library's default) 1.40 GB/s for no
+/// fewer bytes; both a fifth below gzip. Level 1 also streams through a smaller window.
 pub const ZSTD_LEVEL: i32 = 1;
 
 /// Bytes by which output grows at least: one zstd block.
@@ -89,7 +92,7 @@ impl Encoder {
         }
     }
 
-    /// Memory of the context, as measured.
+    /// Memory of the context, rounded up: its window, tables and block buffers at our levels.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         match self.stream {
