@@ -239,3 +239,135 @@ impl ObjectBuffer {
         Ok(Finished { tail, summary })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    const PART_BYTES: usize = 64 << 10;
+
+    /// A line that compresses somewhat: digits that do not repeat.
+    fn value(nth: u64) -> Vec<u8> {
+        let mixed = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!(
+            "{{\"nth\":{nth},\"noise\":\"{mixed:016x}{:016x}\",\"same\":\"same\"}}",
+            mixed.rotate_left(29)
+        )
+        .into_bytes()
+    }
+
+    fn record(nth: u64, value: &[u8]) -> RecordRef<'_> {
+        RecordRef {
+            key: None,
+            value: Some(value),
+            headers: crate::record::Headers::default(),
+            timestamp_ms: if nth.is_multiple_of(3) {
+                -1
+            } else {
+                10_000 - i64::try_from(nth % 100).unwrap_or(0)
+            },
+            offset: 500 + nth,
+            index: 0,
+        }
+    }
+
+    fn fill(compression: Compression, records: u64) -> (Vec<u8>, Vec<u8>, usize, ObjectSummary) {
+        let mut buffer = ObjectBuffer::new(Format::JsonLines, compression, Ratio::default());
+        let (mut plain, mut object, mut parts) = (Vec::new(), Vec::new(), 0);
+        for nth in 0..records {
+            let value = value(nth);
+            buffer.append(&record(nth, &value)).expect("JSON");
+            plain.extend_from_slice(&value);
+            plain.push(b'\n');
+            if buffer.is_hungry() {
+                buffer.feed().expect("memory");
+            }
+            while let Some(part) = buffer.take_ready(PART_BYTES) {
+                assert_eq!(part.len(), PART_BYTES);
+                object.extend_from_slice(&part);
+                parts += 1;
+            }
+        }
+        let finished = buffer.finish().expect("memory");
+        object.extend_from_slice(&finished.tail);
+        (plain, object, parts, finished.summary)
+    }
+
+    fn decompress(compression: Compression, object: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match compression {
+            Compression::None => plain.extend_from_slice(object),
+            Compression::Gzip => {
+                flate2::read::GzDecoder::new(object).read_to_end(&mut plain).expect("gzip");
+            }
+            Compression::Zstd => plain = zstd::stream::decode_all(object).expect("zstd"),
+        }
+        plain
+    }
+
+    #[test]
+    fn parts_and_tail_are_the_object_small_and_streamed() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            for (records, streams) in [(1, false), (100, false), (40_000, true)] {
+                let (plain, object, parts, summary) = fill(compression, records);
+                assert_eq!(decompress(compression, &object), plain);
+                assert_eq!(parts > 0, streams, "{compression:?} {records}");
+                assert_eq!(summary.bytes, object.len() as u64);
+                assert_eq!(summary.raw_bytes, plain.len() as u64);
+                assert_eq!((summary.records, summary.first_offset), (records, 500));
+                assert_eq!(summary.last_offset, 499 + records);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_timestamp_is_the_smallest_that_is_one() {
+        assert_eq!(fill(Compression::None, 1).3.oldest_ms, None);
+        assert_eq!(fill(Compression::None, 100).3.oldest_ms, Some(10_000 - 98));
+    }
+
+    #[test]
+    fn a_value_that_the_format_can_not_hold_changes_nothing() {
+        let mut buffer = ObjectBuffer::new(Format::JsonLines, Compression::Zstd, Ratio::default());
+        buffer.append(&record(0, b"[1]")).expect("JSON");
+        let failure = buffer.append(&record(1, b"{\n1")).expect_err("not JSON");
+        assert_eq!(failure.code, "NotJson");
+        assert!(failure.detail.contains("byte 2"), "{}", failure.detail);
+        let finished = buffer.finish().expect("memory");
+        assert_eq!((finished.summary.records, finished.summary.last_offset), (1, 500));
+        assert_eq!(decompress(Compression::Zstd, &finished.tail), b"[1]\n");
+    }
+
+    #[test]
+    fn the_estimate_follows_what_was_measured() {
+        let (_, _, _, summary) = fill(Compression::Zstd, 5_000);
+        let ratio = Ratio::measured(summary.raw_bytes, summary.bytes).expect("not empty");
+        assert_eq!(Ratio::measured(0, 10), None);
+        let mut buffer = ObjectBuffer::new(Format::JsonLines, Compression::Zstd, ratio);
+        for nth in 0..5_000 {
+            buffer.append(&record(nth, &value(nth))).expect("JSON");
+        }
+        let estimate = buffer.encoded_bytes();
+        assert!(estimate.abs_diff(summary.bytes) <= summary.bytes / 1_000, "{estimate} of {}", summary.bytes);
+    }
+
+    #[test]
+    fn memory_stays_near_the_parts_while_an_object_streams() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let mut buffer = ObjectBuffer::new(Format::JsonLines, compression, Ratio::default());
+            assert_eq!(buffer.held_bytes(), 0);
+            let mut most = 0;
+            for nth in 0..60_000 {
+                buffer.append(&record(nth, &value(nth))).expect("JSON");
+                if buffer.is_hungry() {
+                    buffer.feed().expect("memory");
+                }
+                while buffer.take_ready(PART_BYTES).is_some() {}
+                most = most.max(buffer.held_bytes());
+            }
+            assert!(buffer.raw_bytes() > 4 << 20);
+            assert!(most <= 4 << 20, "{compression:?} held {most}");
+        }
+    }
+}

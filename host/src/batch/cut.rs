@@ -90,3 +90,106 @@ impl CutPolicy {
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    fn cut() -> config::Cut {
+        config::Cut {
+            interval: Duration::from_secs(300),
+            size: None,
+            records: None,
+            min_size: 1 << 20,
+            max_interval: Duration::from_secs(900),
+        }
+    }
+
+    fn written(encoded_bytes: u64, first_buffered_ms: i64) -> RangeState {
+        RangeState {
+            encoded_bytes,
+            records: 10,
+            offsets: 12,
+            first_passed_ms: Some(first_buffered_ms - 5_000),
+            first_buffered_ms: Some(first_buffered_ms),
+        }
+    }
+
+    #[test]
+    fn age_counts_from_the_first_buffered_record_and_waits_for_enough_bytes() {
+        let policy = CutPolicy::new(&cut());
+        let enough = written(1 << 20, 1_000);
+        assert_eq!(policy.due(&enough, 300_999), None);
+        assert_eq!(policy.due(&enough, 301_000), Some(CutCause::Age));
+        let little = written(100, 1_000);
+        assert_eq!(policy.due(&little, 301_000), None);
+        assert_eq!(policy.next_deadline(&little), Some(901_000));
+        assert_eq!(policy.due(&little, 901_000), Some(CutCause::Age));
+    }
+
+    #[test]
+    fn without_min_size_the_interval_holds_for_any_bytes() {
+        let policy = CutPolicy::new(&config::Cut { min_size: 0, ..cut() });
+        assert_eq!(policy.due(&written(1, 0), 300_000), Some(CutCause::Age));
+    }
+
+    #[test]
+    fn size_goes_before_records_and_records_before_age() {
+        let policy = CutPolicy::new(&config::Cut { size: Some(100), records: Some(10), ..cut() });
+        assert_eq!(policy.due(&written(100, 0), 900_000), Some(CutCause::Size));
+        assert_eq!(policy.due(&written(99, 0), 900_000), Some(CutCause::Records));
+        let few = RangeState { records: 9, ..written(99, 0) };
+        assert_eq!(policy.due(&few, 900_000), Some(CutCause::Age));
+        assert_eq!(policy.due(&few, 0), None);
+    }
+
+    #[test]
+    fn a_stretch_of_drops_is_cut_at_a_million_offsets_or_the_longest_interval() {
+        let policy = CutPolicy::new(&config::Cut { records: Some(5), ..cut() });
+        let drops = |offsets| RangeState {
+            records: offsets,
+            offsets,
+            first_passed_ms: Some(7),
+            ..RangeState::default()
+        };
+        assert_eq!(policy.due(&drops(999_999), 900_006), None);
+        assert_eq!(policy.due(&drops(1_000_000), 8), Some(CutCause::Dropped));
+        assert_eq!(policy.due(&drops(1), 900_007), Some(CutCause::Dropped));
+    }
+
+    #[test]
+    fn an_empty_range_has_no_timer() {
+        let policy = CutPolicy::new(&cut());
+        assert_eq!(policy.next_deadline(&RangeState::default()), None);
+        assert_eq!(policy.due(&RangeState::default(), i64::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_deadline_is_the_first_time_that_is_due(
+            (interval, max_interval) in (0_u64..2_000, 0_u64..2_000),
+            (encoded_bytes, min_size) in (0_u64..4, 0_u64..4),
+            (passed, later) in (0_i64..10_000, option::of(0_i64..10_000)),
+        ) {
+            let policy = CutPolicy::new(&config::Cut {
+                interval: Duration::from_millis(interval),
+                max_interval: Duration::from_millis(max_interval),
+                min_size,
+                size: None,
+                records: None,
+            });
+            let range = RangeState {
+                encoded_bytes,
+                records: 1,
+                offsets: 1,
+                first_passed_ms: Some(passed),
+                first_buffered_ms: later.map(|later| passed + later),
+            };
+            let deadline = policy.next_deadline(&range).expect("offsets were passed");
+            prop_assert!(policy.due(&range, deadline).is_some());
+            prop_assert_eq!(policy.due(&range, deadline - 1), None);
+        }
+    }
+}

@@ -196,3 +196,102 @@ fn line_header<'b>((name, value): &'b Header<'_>) -> LineHeader<'b> {
     let (value, value_base64) = split(value.as_deref());
     LineHeader { name, name_base64, value, value_base64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![vec(any::<u8>(), 0..12), ".{0,12}".prop_map(String::into_bytes)]
+    }
+
+    fn provenance() -> Provenance {
+        Provenance {
+            name: String::from("parse"),
+            plugin: String::from("access-log"),
+            version: String::from("0.1.0"),
+            digest: String::from("sha256:00"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_letter_reads_back_as_written_from_one_line(
+            (offset, timestamp_ms, partition) in (any::<u64>(), any::<i64>(), any::<i32>()),
+            (index, sink, attempts) in (option::of(any::<u32>()), option::of(".{0,8}"), any::<u32>()),
+            (key, value) in (option::of(bytes()), option::of(bytes())),
+            headers in vec((bytes(), option::of(bytes())), 0..4),
+            (code, detail) in ("[A-Za-z]{1,10}", ".{0,40}"),
+        ) {
+            let letter = DeadLetter {
+                topic: Cow::Borrowed("access-logs"),
+                partition,
+                offset,
+                index,
+                sink: sink.map(Cow::Owned),
+                of: if index.is_some() { Of::Output } else { Of::Input },
+                timestamp_ms,
+                key: key.map(Cow::Owned),
+                value: value.map(Cow::Owned),
+                headers: headers
+                    .into_iter()
+                    .map(|(name, value)| (Cow::Owned(name), value.map(Cow::Owned)))
+                    .collect(),
+                code: Cow::Owned(code),
+                detail: Cow::Owned(detail),
+                attempts,
+                transforms: Cow::Owned(vec![provenance()]),
+            };
+            let mut line = Vec::new();
+            letter.write_line(&mut line);
+            prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
+            prop_assert_eq!(DeadLetter::parse(&line).expect("a letter"), letter);
+        }
+    }
+
+    #[test]
+    fn a_letter_is_read_by_people() {
+        let letter = DeadLetter {
+            topic: Cow::Borrowed("t"),
+            partition: 3,
+            offset: 42,
+            index: Some(1),
+            sink: Some(Cow::Borrowed("lake")),
+            of: Of::Output,
+            timestamp_ms: 0,
+            key: Some(Cow::Borrowed(b"\xff")),
+            value: Some(Cow::Borrowed(b"GET /")),
+            headers: vec![(Cow::Borrowed(b"trace"), None)],
+            code: Cow::Borrowed("NotJson"),
+            detail: Cow::Borrowed("not JSON at byte 0: expected a value"),
+            attempts: 1,
+            transforms: Cow::Owned(Vec::new()),
+        };
+        let mut line = Vec::new();
+        letter.write_line(&mut line);
+        let expected = concat!(
+            r#"{"topic":"t","partition":3,"offset":42,"index":1,"sink":"lake","code":"NotJson","#,
+            r#""detail":"not JSON at byte 0: expected a value","of":"output","#,
+            r#""timestamp":"1970-01-01T00:00:00.000Z","timestamp_ms":0,"key":null,"key_base64":"/w==","#,
+            r#""value":"GET /","headers":[{"name":"trace","value":null}],"attempts":1,"transforms":[]}"#,
+            "\n"
+        );
+        assert_eq!(String::from_utf8(line).expect("text"), expected);
+    }
+
+    #[test]
+    fn what_is_no_letter_is_refused() {
+        assert!(DeadLetter::parse(b"{}").is_err());
+        let mut line = Vec::new();
+        let letter = DeadLetter::parse(
+            br#"{"topic":"t","partition":0,"offset":1,"code":"c","detail":"d","of":"input","headers":[],"attempts":1,"transforms":[],"later":1}"#,
+        )
+        .expect("members that are not known are ignored");
+        letter.write_line(&mut line);
+        let broken = String::from_utf8(line).expect("text").replace("\"key\":null", "\"key_base64\":\"?\"");
+        assert!(DeadLetter::parse(broken.as_bytes()).is_err());
+    }
+}

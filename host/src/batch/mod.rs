@@ -7,14 +7,17 @@
 //! Invariant: of every record taken in, exactly one of dropped, dead and kept is counted, and every
 //! failure is a dead letter in the same range.
 
+mod accounts;
 mod buffer;
 mod cut;
 mod dead_letter;
 mod error;
+mod fates;
 mod range;
 
+pub use accounts::{Accounts, Chunk, ClosedRange, SinkAccounts, SinkSpec, Sinks};
 pub use buffer::{Finished, ObjectBuffer, ObjectSummary, Ratio, STREAM_FROM_BYTES};
 pub use cut::{CutPolicy, DROPPED_OFFSETS_MAX, RangeState};
 pub use dead_letter::{DeadLetter, Header, Of, Provenance};
 pub use error::Error;
-pub use range::{Accounts, Chunk, ClosedRange, OpenRange, SinkAccounts, SinkSpec, Sinks, Worked};
+pub use range::{OpenRange, Worked};

@@ -9,72 +9,19 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::Header;
-use super::{CutPolicy, DeadLetter, Error, ObjectBuffer, ObjectSummary, Of, Provenance, RangeState, Ratio};
-use crate::config::{Compression, Format};
-use crate::record::{
-    Annotation, Batch, CutCause, DEAD_LETTER_SINK, Failed, Failure, OffsetRange, Output, OutputSource,
-    RecordRef, Transformed,
+use super::fates::{Fate, fates};
+use super::{
+    Accounts, Chunk, ClosedRange, CutPolicy, DeadLetter, Error, Header, ObjectBuffer, ObjectSummary, Of,
+    Provenance, RangeState, Ratio, SinkAccounts, SinkSpec, Sinks,
 };
-
-/// What a range has to know of a sink.
-#[derive(Clone, Debug)]
-pub struct SinkSpec {
-    /// Its name, which is also a route.
-    pub name: Arc<str>,
-    /// What its lines are.
-    pub format: Format,
-    /// How its objects are compressed.
-    pub compression: Compression,
-    /// Length after compression at which an object is closed.
-    pub buffer_bytes: u64,
-    /// Whether it takes outputs without routes.
-    pub default: bool,
-}
-
-/// The sinks of a pipeline with, last, the one for dead letters; shared by its lanes.
-#[derive(Debug)]
-pub struct Sinks {
-    specs: Vec<SinkSpec>,
-    part_bytes: usize,
-}
-
-impl Sinks {
-    /// Length at which an object of dead letters is closed: as the default of every other sink.
-    const DEAD_LETTER_BUFFER_BYTES: u64 = 64 << 20;
-
-    /// From the configured sinks; `part_bytes` is the size of an upload's parts.
-    #[must_use]
-    pub fn new(configured: Vec<SinkSpec>, part_bytes: usize) -> Arc<Self> {
-        let mut specs = configured;
-        specs.push(SinkSpec {
-            name: Arc::from(DEAD_LETTER_SINK),
-            format: Format::JsonLines,
-            compression: Compression::None,
-            buffer_bytes: Self::DEAD_LETTER_BUFFER_BYTES,
-            default: false,
-        });
-        Arc::new(Self { specs, part_bytes: part_bytes.max(1) })
-    }
-
-    /// Every sink; the last is for dead letters.
-    #[must_use]
-    pub fn specs(&self) -> &[SinkSpec] {
-        &self.specs
-    }
-
-    fn configured(&self) -> &[SinkSpec] {
-        self.specs.split_last().map_or(&[], |(_, configured)| configured)
-    }
-
-    fn dead_letters(&self) -> usize {
-        self.specs.len() - 1
-    }
-}
+use crate::record::{
+    Annotation, Batch, CutCause, Failed, Failure, OffsetRange, Output, RecordRef, Transformed,
+};
 
 /// A batch, and what the transforms made of it.
 #[derive(Clone, Copy, Debug)]
@@ -93,79 +40,6 @@ pub struct Worked<'a> {
     pub now_ms: i64,
 }
 
-/// Bytes of an object, to be put behind those that were handed out before.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// The sink.
-    pub sink: Arc<str>,
-    /// Which of the sink's objects in this range, from 0.
-    pub object: u32,
-    /// A part's length but for the last, which is shorter or equal, and may be empty where others went
-    /// before.
-    pub bytes: Bytes,
-    /// What the object holds; there in its last chunk only.
-    pub last: Option<ObjectSummary>,
-}
-
-/// What a sink got of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkAccounts {
-    /// The sink.
-    pub sink: Arc<str>,
-    /// Its objects, by number.
-    pub objects: Vec<ObjectSummary>,
-    /// Records written into them.
-    pub written: u64,
-    /// Outputs meant for it that it can't hold; each is a dead letter.
-    pub failed: u64,
-}
-
-/// What became of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accounts {
-    /// The range.
-    pub range: OffsetRange,
-    /// Records read.
-    pub read: u64,
-    /// Records filtered out, or that no sink takes.
-    pub dropped: u64,
-    /// Records that failed as a whole.
-    pub dead: u64,
-    /// Records of which something was delivered, or tried.
-    pub kept: u64,
-    /// Outputs that failed before any sink: not made, or routed to one that is not there.
-    pub unplaced: u64,
-    /// Every sink in the order of [`Sinks::specs`], those that got nothing too; dead letters last.
-    pub sinks: Vec<SinkAccounts>,
-}
-
-impl Accounts {
-    /// Offsets that hold no record.
-    #[must_use]
-    pub fn empty(&self) -> u64 {
-        self.range.offsets().saturating_sub(self.read)
-    }
-}
-
-/// A range that has ended.
-#[derive(Debug)]
-pub struct ClosedRange {
-    /// What became of it.
-    pub accounts: Accounts,
-    /// The bytes that were not handed out before; an object's chunks in order.
-    pub chunks: Vec<Chunk>,
-    /// Whether bytes were handed out while it was open, so that `chunks` are not all of it.
-    pub handed_out: bool,
-}
-
-impl ClosedRange {
-    /// Length of [`ClosedRange::chunks`].
-    #[must_use]
-    pub fn chunk_bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
-    }
-}
-
 #[derive(Debug, Default)]
 struct SinkState {
     buffer: Option<Box<ObjectBuffer>>,
@@ -176,17 +50,6 @@ struct SinkState {
     objects: Vec<ObjectSummary>,
     written: u64,
     failed: u64,
-}
-
-/// What became of an input, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing came of it, or nothing that a sink takes.
-    Dropped,
-    /// It has outputs, none of which has been placed.
-    Waiting,
-    Kept,
-    Dead,
 }
 
 /// The range of a lane that is being filled.
@@ -210,7 +73,7 @@ impl OpenRange {
     /// An empty range that begins at `start`.
     #[must_use]
     pub fn new(plan: Arc<Sinks>, start: u64) -> Self {
-        let sinks = plan.specs.iter().map(|_| SinkState::default()).collect();
+        let sinks = plan.specs().iter().map(|_| SinkState::default()).collect();
         Self {
             plan,
             start,
@@ -296,8 +159,9 @@ impl OpenRange {
         if end > self.position {
             self.first_passed_ms.get_or_insert(worked.now_ms);
         }
+        let plan = Arc::clone(&self.plan);
         for output in &worked.transformed.outputs {
-            if self.place(worked, output)? {
+            if self.place(worked, plan.configured(), output)? {
                 fates[(output.input - worked.from) as usize] = Fate::Kept;
             }
         }
@@ -322,7 +186,7 @@ impl OpenRange {
     }
 
     /// The inputs to account for, and the position after them.
-    fn extent(&self, worked: &Worked<'_>) -> Result<(std::ops::Range<u32>, u64), Error> {
+    fn extent(&self, worked: &Worked<'_>) -> Result<(Range<u32>, u64), Error> {
         let records = &worked.batch.records;
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         let from = worked.from.min(count);
@@ -349,31 +213,31 @@ impl OpenRange {
     }
 
     /// Writes an output into its sinks. False where no sink takes it.
-    fn place(&mut self, worked: &Worked<'_>, output: &Output) -> Result<bool, Error> {
+    fn place(&mut self, worked: &Worked<'_>, sinks: &[SinkSpec], output: &Output) -> Result<bool, Error> {
         let annotation = worked.transformed.annotation(output);
         let routes = annotation.map_or(&[][..], |annotation| &annotation.routes);
         let record = worked.transformed.record(&worked.batch.records, output);
-        let plan = Arc::clone(&self.plan);
         let mut is_placed = false;
         if routes.is_empty() {
-            for (sink, _) in plan.configured().iter().enumerate().filter(|(_, spec)| spec.default) {
+            for (sink, _) in sinks.iter().enumerate().filter(|(_, spec)| spec.default) {
                 self.deliver(worked, sink, &record, annotation)?;
                 is_placed = true;
             }
+            return Ok(is_placed);
         }
-        for (nth, route) in routes.iter().enumerate().filter(|(nth, route)| !routes[..*nth].contains(route)) {
-            debug_assert!(nth < routes.len());
-            match plan.configured().iter().position(|spec| *spec.name == **route) {
+        for (nth, route) in routes.iter().enumerate() {
+            let is_repeated = routes[..nth].contains(route);
+            match sinks.iter().position(|spec| *spec.name == **route) {
+                _ if is_repeated => {}
                 Some(sink) => self.deliver(worked, sink, &record, annotation)?,
                 None => {
                     self.unplaced += 1;
-                    let failure = unknown_route(route, plan.configured());
+                    let failure = unknown_route(route, sinks);
                     self.bury(worked, &letter(worked, &record, annotation, route, &failure))?;
                 }
             }
-            is_placed = true;
         }
-        Ok(is_placed)
+        Ok(true)
     }
 
     fn deliver(
@@ -391,7 +255,7 @@ impl OpenRange {
             }
             Err(failure) => {
                 self.sinks[sink].failed += 1;
-                let name = Arc::clone(&self.plan.specs[sink].name);
+                let name = Arc::clone(&self.plan.specs()[sink].name);
                 self.bury(worked, &letter(worked, record, annotation, &name, &failure))
             }
         }
@@ -399,7 +263,7 @@ impl OpenRange {
 
     /// The open object of a sink.
     fn buffer(&mut self, sink: usize) -> &mut ObjectBuffer {
-        let spec = &self.plan.specs[sink];
+        let spec = &self.plan.specs()[sink];
         let state = &mut self.sinks[sink];
         let ratio = state.ratio;
         state.buffer.get_or_insert_with(|| Box::new(ObjectBuffer::new(spec.format, spec.compression, ratio)))
@@ -407,7 +271,7 @@ impl OpenRange {
 
     fn after_append(&mut self, sink: usize, now_ms: i64) -> Result<(), Error> {
         self.first_buffered_ms.get_or_insert(now_ms);
-        let buffer_bytes = self.plan.specs[sink].buffer_bytes;
+        let buffer_bytes = self.plan.specs()[sink].buffer_bytes;
         let buffer = self.buffer(sink);
         let fed = if buffer.is_hungry() { buffer.feed() } else { Ok(()) };
         let is_full = buffer.encoded_bytes() >= buffer_bytes;
@@ -417,7 +281,7 @@ impl OpenRange {
 
     fn lost(&self, sink: usize, source: crate::codec::Error) -> Error {
         let number = u32::try_from(self.sinks[sink].objects.len()).unwrap_or(u32::MAX);
-        Error::Encode { sink: self.plan.specs[sink].name.to_string(), number, source }
+        Error::Encode { sink: self.plan.specs()[sink].name.to_string(), number, source }
     }
 
     /// Ends the open object of a sink, where it has one with records.
@@ -425,7 +289,7 @@ impl OpenRange {
         let Some(mut buffer) = self.sinks[sink].buffer.take().filter(|buffer| buffer.records() > 0) else {
             return Ok(());
         };
-        let part_bytes = self.plan.part_bytes;
+        let part_bytes = self.plan.part_bytes();
         while let Some(bytes) = buffer.take_ready(part_bytes) {
             self.hold(sink, bytes, None);
         }
@@ -447,7 +311,7 @@ impl OpenRange {
         let state = &mut self.sinks[sink];
         let object = u32::try_from(state.objects.len()).unwrap_or(u32::MAX);
         state.pending_bytes += bytes.len();
-        let name = Arc::clone(&self.plan.specs[sink].name);
+        let name = Arc::clone(&self.plan.specs()[sink].name);
         state.pending.push_back(Chunk { sink: name, object, bytes, last });
     }
 
@@ -465,9 +329,9 @@ impl OpenRange {
             state.pending_bytes -= chunk.bytes.len();
             return Some(chunk);
         }
-        let bytes = state.buffer.as_mut()?.take_ready(self.plan.part_bytes)?;
+        let bytes = state.buffer.as_mut()?.take_ready(self.plan.part_bytes())?;
         let object = u32::try_from(state.objects.len()).unwrap_or(u32::MAX);
-        Some(Chunk { sink: Arc::clone(&self.plan.specs[sink].name), object, bytes, last: None })
+        Some(Chunk { sink: Arc::clone(&self.plan.specs()[sink].name), object, bytes, last: None })
     }
 
     /// Ends the range at its position: closes every object, and begins the next range there, with no
@@ -488,7 +352,7 @@ impl OpenRange {
             dead: self.dead,
             kept: self.kept,
             unplaced: self.unplaced,
-            sinks: self.plan.specs.iter().zip(&mut self.sinks).map(SinkState::accounts).collect(),
+            sinks: self.plan.specs().iter().zip(&mut self.sinks).map(SinkState::accounts).collect(),
         };
         let closed = ClosedRange { accounts, chunks, handed_out: self.handed_out };
         self.restart(self.position);
@@ -539,49 +403,6 @@ impl SinkState {
     }
 }
 
-/// What is known of each input before its outputs are placed; refuses results that give an input no
-/// fate, or two, or that point outside.
-fn fates(worked: &Worked<'_>, inputs: &std::ops::Range<u32>) -> Result<Vec<Fate>, Error> {
-    let transformed = worked.transformed;
-    let mut fates = vec![Fate::Dropped; inputs.len()];
-    let wrong = |input: u32, what: &'static str| {
-        let records = &worked.batch.records;
-        let known = ((input as usize) < records.len()).then(|| records.record(input as usize).offset);
-        Error::Unaccounted { offset: known.unwrap_or(worked.batch.range.end), what }
-    };
-    let slot = |input: u32| {
-        let position = input.checked_sub(inputs.start).filter(|_| input < inputs.end);
-        position.map(|position| position as usize).ok_or_else(|| wrong(input, "it was not given to them"))
-    };
-    for output in &transformed.outputs {
-        let has_record = match output.source {
-            OutputSource::Input => true,
-            OutputSource::Produced(position) => (position as usize) < transformed.produced.len(),
-        };
-        let has_annotation =
-            output.annotation.is_none_or(|position| (position as usize) < transformed.annotations.len());
-        if !(has_record && has_annotation) {
-            return Err(wrong(output.input, "an output points at nothing"));
-        }
-        fates[slot(output.input)?] = Fate::Waiting;
-    }
-    for partial in &transformed.partial {
-        fates[slot(partial.input)?] = Fate::Kept;
-    }
-    for failed in &transformed.failed {
-        let fate = &mut fates[slot(failed.input)?];
-        if *fate != Fate::Dropped {
-            return Err(wrong(failed.input, "it failed as a whole, and something else came of it"));
-        }
-        *fate = Fate::Dead;
-    }
-    let dropped = fates.iter().filter(|fate| **fate == Fate::Dropped).count() as u64;
-    if dropped != transformed.dropped {
-        return Err(wrong(inputs.start, "the number of dropped records does not agree"));
-    }
-    Ok(fates)
-}
-
 fn unknown_route(route: &str, sinks: &[SinkSpec]) -> Failure {
     let names: Vec<_> = sinks.iter().map(|spec| format!("`{}`", spec.name)).collect();
     Failure {
@@ -618,5 +439,302 @@ fn letter<'a>(
         detail: Cow::Borrowed(&failure.detail),
         attempts: worked.attempts,
         transforms: Cow::Borrowed(worked.transforms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Compression, Format};
+    use crate::record::{Arena, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const PART_BYTES: usize = 1 << 10;
+    const START: u64 = 1_000;
+
+    fn spec(name: &str, format: Format, compression: Compression, default: bool) -> SinkSpec {
+        SinkSpec { name: Arc::from(name), format, compression, buffer_bytes: 4 << 10, default }
+    }
+
+    fn plan() -> Arc<Sinks> {
+        let lake = spec("lake", Format::JsonLines, Compression::None, true);
+        let archive = spec("archive", Format::Raw, Compression::Zstd, true);
+        let errors = spec("errors", Format::Raw, Compression::Gzip, false);
+        Sinks::new(vec![lake, archive, errors], PART_BYTES)
+    }
+
+    /// Records at every second offset from `start` on.
+    fn batch(start: u64, values: &[&[u8]]) -> Batch {
+        let mut records = Arena::default();
+        for (offset, value) in (start..).step_by(2).zip(values) {
+            let record = NewRecord { value: Some(value), timestamp_ms: 7, offset, ..NewRecord::default() };
+            assert!(records.push(record, []));
+        }
+        let end = start + 2 * values.len() as u64;
+        let origin = TopicPartition { topic: Arc::from("t"), partition: 0 };
+        Batch { origin, epoch: Epoch(1), range: OffsetRange { start, end }, records }
+    }
+
+    fn worked<'a>(batch: &'a Batch, from: u32, transformed: &'a Transformed) -> Worked<'a> {
+        Worked { batch, from, transformed, transforms: &[], attempts: 1, now_ms: 50 }
+    }
+
+    fn forward(input: u32, annotation: Option<u32>) -> Output {
+        Output { input, index: 0, source: OutputSource::Input, annotation }
+    }
+
+    fn routed(routes: &[&str]) -> Annotation {
+        Annotation { routes: routes.iter().map(ToString::to_string).collect(), ..Annotation::default() }
+    }
+
+    fn failure(code: &str) -> Failure {
+        Failure { code: String::from(code), detail: String::from("why") }
+    }
+
+    /// The chunks of each sink's objects, put together and decompressed.
+    fn lines(plan: &Sinks, chunks: &[Chunk], sink: &str) -> Vec<String> {
+        let spec = plan.specs().iter().find(|spec| *spec.name == *sink).expect("a sink");
+        let mut text = Vec::new();
+        let mut object = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| *chunk.sink == *sink) {
+            object.extend_from_slice(&chunk.bytes);
+            let Some(summary) = chunk.last else { continue };
+            assert_eq!(summary.bytes, object.len() as u64);
+            match spec.compression {
+                Compression::None => text.append(&mut object),
+                Compression::Zstd => text.extend(zstd::stream::decode_all(&object[..]).expect("zstd")),
+                Compression::Gzip => {
+                    let mut decoder = flate2::read::GzDecoder::new(&object[..]);
+                    std::io::Read::read_to_end(&mut decoder, &mut text).expect("gzip");
+                }
+            }
+            object.clear();
+        }
+        assert!(object.is_empty(), "an object of `{sink}` has no end");
+        String::from_utf8(text).expect("text").lines().map(String::from).collect()
+    }
+
+    fn letters(plan: &Sinks, chunks: &[Chunk]) -> Vec<DeadLetter<'static>> {
+        let lines = lines(plan, chunks, crate::record::DEAD_LETTER_SINK);
+        lines.iter().map(|line| DeadLetter::parse(line.as_bytes()).expect("a letter")).collect()
+    }
+
+    #[test]
+    fn outputs_go_where_their_routes_say() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"[0]", b"[1]", b"[2]", b"[3]"]);
+        let transformed = Transformed {
+            outputs: vec![forward(0, None), forward(1, Some(0)), forward(2, Some(1)), forward(3, Some(2))],
+            annotations: vec![routed(&["errors", "errors"]), routed(&["lake", "nowhere"]), routed(&[])],
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        assert_eq!(lines(&plan, &closed.chunks, "lake"), ["[0]", "[2]", "[3]"]);
+        assert_eq!(lines(&plan, &closed.chunks, "archive"), ["[0]", "[3]"]);
+        assert_eq!(lines(&plan, &closed.chunks, "errors"), ["[1]"]);
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!(letters.len(), 1);
+        assert_eq!((&*letters[0].code, letters[0].offset), ("UnknownRoute", START + 4));
+        assert_eq!(letters[0].sink.as_deref(), Some("nowhere"));
+        let accounts = closed.accounts;
+        assert_eq!((accounts.read, accounts.kept, accounts.unplaced, accounts.empty()), (4, 4, 1, 4));
+        assert_eq!(accounts.range, OffsetRange { start: START, end: START + 8 });
+        assert!(!closed.handed_out);
+    }
+
+    #[test]
+    fn a_value_that_one_sink_can_not_hold_is_a_dead_letter_of_that_sink() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"plain text"]);
+        let transformed = Transformed { outputs: vec![forward(0, None)], ..Transformed::default() };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        assert_eq!(lines(&plan, &closed.chunks, "archive"), ["plain text"]);
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!((&*letters[0].code, letters[0].sink.as_deref()), ("NotJson", Some("lake")));
+        assert_eq!((letters[0].of, letters[0].index), (Of::Output, Some(0)));
+        let lake = &closed.accounts.sinks[0];
+        assert_eq!((lake.written, lake.failed, lake.objects.len()), (0, 1, 0));
+        assert_eq!((closed.accounts.kept, closed.accounts.dead), (1, 0));
+    }
+
+    #[test]
+    fn what_no_sink_takes_is_dropped_and_what_failed_whole_is_dead() {
+        let only = Sinks::new(vec![spec("errors", Format::Raw, Compression::None, false)], PART_BYTES);
+        let mut range = OpenRange::new(Arc::clone(&only), START);
+        let batch = batch(START, &[b"a", b"b", b"c"]);
+        let failed = Failed { input: 1, index: None, value: None, failure: failure("BadTime") };
+        let transformed = Transformed {
+            outputs: vec![forward(0, None)],
+            dropped: 1,
+            failed: vec![failed],
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let accounts = &closed.accounts;
+        assert_eq!((accounts.dropped, accounts.dead, accounts.kept), (2, 1, 0));
+        let letters = letters(&only, &closed.chunks);
+        assert_eq!((letters[0].of, letters[0].index, letters[0].sink.as_deref()), (Of::Input, None, None));
+        assert_eq!(letters[0].value.as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_batch_that_is_to_come_again_is_taken_in_two_pieces() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"[0]", b"[1]", b"[2]"]);
+        let again = Postponement { code: String::from("Busy"), reason: String::new(), after_ms: None };
+        let first = Transformed {
+            outputs: vec![forward(0, None)],
+            retry_from: Some((1, again)),
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &first)).expect("accounted");
+        assert_eq!(range.position(), START + 2);
+        let closed = range.cut().expect("memory");
+        assert_eq!((closed.accounts.read, closed.accounts.empty()), (1, 1));
+        let second = Transformed { outputs: vec![forward(1, None)], dropped: 1, ..Transformed::default() };
+        range.take_in(&worked(&batch, 1, &second)).expect("accounted");
+        assert_eq!((range.start(), range.position()), (START + 2, START + 6));
+        assert!(range.take_in(&worked(&batch, 0, &second)).is_err(), "taken in twice");
+    }
+
+    #[test]
+    fn results_that_do_not_account_for_their_batch_change_nothing() {
+        let mut range = OpenRange::new(plan(), START);
+        let batch = batch(START, &[b"[0]", b"[1]"]);
+        let failed = |input| Failed { input, index: None, value: None, failure: failure("x") };
+        let produced = Output { source: OutputSource::Produced(0), ..forward(0, None) };
+        let wrong = [
+            Transformed { dropped: 1, ..Transformed::default() },
+            Transformed { outputs: vec![forward(2, None)], dropped: 2, ..Transformed::default() },
+            Transformed { outputs: vec![forward(0, Some(0))], dropped: 1, ..Transformed::default() },
+            Transformed { outputs: vec![produced], dropped: 1, ..Transformed::default() },
+            Transformed {
+                outputs: vec![forward(0, None)],
+                failed: vec![failed(0)],
+                dropped: 1,
+                ..Transformed::default()
+            },
+            Transformed { failed: vec![failed(0), failed(0)], dropped: 1, ..Transformed::default() },
+        ];
+        for transformed in &wrong {
+            let refused = range.take_in(&worked(&batch, 0, transformed));
+            assert!(matches!(refused, Err(Error::Unaccounted { .. })), "{transformed:?}");
+        }
+        let ahead = self::batch(START + 1, &[]);
+        let hole = range.take_in(&worked(&ahead, 0, &Transformed::default()));
+        assert!(matches!(hole, Err(Error::OutOfOrder { .. })));
+        assert!(range.is_empty() && range.state() == RangeState::default() && range.held_bytes() == 0);
+    }
+
+    #[test]
+    fn a_batch_without_records_moves_the_position() {
+        let mut range = OpenRange::new(plan(), START);
+        let mut gap = batch(START, &[]);
+        gap.range.end = START + 30;
+        range.take_in(&worked(&gap, 0, &Transformed::default())).expect("accounted");
+        let state = range.state();
+        assert_eq!((state.offsets, state.first_passed_ms, state.first_buffered_ms), (30, Some(50), None));
+        let closed = range.cut().expect("memory");
+        assert_eq!((closed.accounts.read, closed.accounts.empty()), (0, 30));
+        assert!(closed.chunks.is_empty() && range.is_empty());
+    }
+
+    /// What a transform may make of one input.
+    #[derive(Clone, Debug)]
+    enum Made {
+        Drop,
+        Fail,
+        /// Outputs by the annotation they carry, and outputs that could not be made.
+        Emit(Vec<Option<u32>>, usize),
+    }
+
+    fn made() -> impl Strategy<Value = Made> {
+        let output = proptest::option::of(0_u32..4);
+        prop_oneof![
+            Just(Made::Drop),
+            Just(Made::Fail),
+            (vec(output, 1..4), 0_usize..2).prop_map(|(outputs, partial)| Made::Emit(outputs, partial)),
+        ]
+    }
+
+    fn transformed(made: &[Made]) -> Transformed {
+        let mut result = Transformed {
+            annotations: vec![
+                routed(&["lake"]),
+                routed(&["errors", "archive"]),
+                routed(&["nowhere"]),
+                routed(&["lake", "nowhere"]),
+            ],
+            ..Transformed::default()
+        };
+        for (input, made) in (0..).zip(made) {
+            let failed = |index| Failed { input, index, value: None, failure: failure("x") };
+            match made {
+                Made::Drop => result.dropped += 1,
+                Made::Fail => result.failed.push(failed(None)),
+                Made::Emit(outputs, partial) => {
+                    result.outputs.extend(outputs.iter().map(|annotation| forward(input, *annotation)));
+                    result.partial.extend((0..*partial).map(|_| failed(Some(9))));
+                }
+            }
+        }
+        result
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn the_accounts_agree_with_each_other_and_with_the_bytes(
+            batches in vec(vec((made(), any::<bool>()), 0..20), 1..12),
+            drains in vec(any::<bool>(), 12),
+        ) {
+            let plan = plan();
+            let mut range = OpenRange::new(Arc::clone(&plan), START);
+            let (mut chunks, mut read) = (Vec::new(), 0);
+            let json = format!("[\"{}\"]", "x".repeat(200));
+            for (inputs, drain) in batches.iter().zip(&drains) {
+                let value = |is_json: bool| if is_json { json.as_bytes() } else { &b"text"[..] };
+                let values: Vec<_> = inputs.iter().map(|(_, is_json)| value(*is_json)).collect();
+                let batch = batch(range.position(), &values);
+                let made: Vec<_> = inputs.iter().map(|(made, _)| made.clone()).collect();
+                range.take_in(&worked(&batch, 0, &transformed(&made))).expect("accounted");
+                read += inputs.len() as u64;
+                while *drain && let Some(chunk) = range.next_chunk() {
+                    chunks.push(chunk);
+                }
+            }
+            let estimate = range.state().encoded_bytes;
+            let end = range.position();
+            let closed = range.cut().expect("memory");
+            prop_assert_eq!(closed.handed_out, !chunks.is_empty());
+            chunks.extend(closed.chunks);
+            let accounts = closed.accounts;
+            prop_assert_eq!(accounts.read, read);
+            prop_assert_eq!(accounts.read, accounts.dropped + accounts.dead + accounts.kept);
+            prop_assert_eq!(accounts.empty() + accounts.read, end - START);
+            let failed: u64 = accounts.sinks.iter().map(|sink| sink.failed).sum();
+            let letters = letters(&plan, &chunks).len() as u64;
+            prop_assert_eq!(letters, accounts.dead + accounts.unplaced + failed);
+            let mut bytes = 0;
+            for (sink, spec) in accounts.sinks.iter().zip(plan.specs()) {
+                let in_objects: u64 = sink.objects.iter().map(|object| object.records).sum();
+                prop_assert_eq!(in_objects, sink.written);
+                prop_assert_eq!(lines(&plan, &chunks, &spec.name).len() as u64, sink.written);
+                bytes += sink.objects.iter().map(|object| object.bytes).sum::<u64>();
+            }
+            prop_assert!(estimate > 0 || bytes == 0);
+            for chunk in chunks.iter().filter(|chunk| chunk.last.is_none()) {
+                prop_assert_eq!(chunk.bytes.len(), PART_BYTES);
+            }
+            prop_assert_eq!((range.start(), range.held_bytes()), (end, 0));
+        }
     }
 }

@@ -18,10 +18,13 @@ use zstd::zstd_safe::{CParameter, compress_bound};
 use super::Error;
 use crate::config::Compression;
 
-/// Level of gzip.
-pub const GZIP_LEVEL: u32 = 6;
+/// Level of gzip. Measured in one run on generated JSON log events of 1 KB, one core of a shared
+/// server: level 6 (gzip's own default) 0.27 GB/s, level 4 0.43 GB/s for 0.5 % more bytes, level 3
+/// 0.51 GB/s for 5 % more, level 1 1.1 GB/s for 47 % more.
+pub const GZIP_LEVEL: u32 = 4;
 
-/// Level of zstd.
+/// Level of zstd. In the same run: level 1 1.86 GB/s, level 3 (the library's default) 1.40 GB/s for no
+/// fewer bytes; both a fifth below gzip. Level 1 also streams through a smaller window.
 pub const ZSTD_LEVEL: i32 = 1;
 
 /// Bytes by which output grows at least: one zstd block.
@@ -89,7 +92,7 @@ impl Encoder {
         }
     }
 
-    /// Memory of the context, as measured.
+    /// Memory of the context, rounded up: its window, tables and block buffers at our levels.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         match self.stream {
@@ -253,4 +256,80 @@ fn zstd_compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
     let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
     compressor.include_checksum(true)?;
     Ok(compressor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn decompress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match compression {
+            Compression::None => plain.extend_from_slice(bytes),
+            Compression::Gzip => {
+                let mut decoder = flate2::bufread::GzDecoder::new(bytes);
+                decoder.read_to_end(&mut plain).expect("one gzip member");
+                assert!(decoder.into_inner().is_empty(), "bytes after the member");
+            }
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(bytes).expect("a context");
+                decoder.read_to_end(&mut plain).expect("a zstd frame");
+            }
+        }
+        plain
+    }
+
+    fn stream(compression: Compression, chunks: &[Vec<u8>]) -> Vec<u8> {
+        let mut encoder = Encoder::new(compression).expect("a context").expect("something to do");
+        let mut out = Vec::new();
+        for chunk in chunks {
+            encoder.write(chunk, &mut out).expect("memory");
+        }
+        encoder.finish(&mut out).expect("memory");
+        out
+    }
+
+    fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let noise = vec(any::<u8>(), 0..2_000);
+        let text = ("[a-c]{1,40}", 1_usize..8_000).prop_map(|(text, times)| text.repeat(times).into_bytes());
+        vec(prop_oneof![noise, text], 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn both_ways_give_the_bytes_back(chunks in chunks()) {
+            let plain = chunks.concat();
+            for compression in [Compression::Gzip, Compression::Zstd] {
+                prop_assert_eq!(&decompress(compression, &stream(compression, &chunks)), &plain);
+                let whole = compress(compression, plain.clone()).expect("memory");
+                prop_assert_eq!(&decompress(compression, &whole), &plain);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_compress_to_the_same_object() {
+        let plain = b"{\"a\":1}\n".repeat(1_000);
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let first = compress(compression, plain.clone()).expect("memory");
+            let second = compress(compression, plain.clone()).expect("memory");
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn damage_shows() {
+        let plain = b"0123456789".repeat(40);
+        let whole = compress(Compression::Zstd, plain).expect("memory").to_vec();
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        assert!(zstd::stream::decode_all(&whole[..]).is_ok());
+        assert!(zstd::stream::decode_all(&damaged[..]).is_err());
+    }
 }
