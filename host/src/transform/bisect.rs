@@ -96,7 +96,7 @@ pub(super) fn bisect(
     take: &mut dyn FnMut(usize, Verdict),
 ) -> Result<End, Error> {
     let mut fatal_stops = run.fatal_stops;
-    let mut waiting = vec![0..run.inputs.len()];
+    let mut waiting: Vec<_> = std::iter::once(0..run.inputs.len()).collect();
     while let Some(range) = waiting.pop() {
         if range.is_empty() {
             continue;
