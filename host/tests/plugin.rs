@@ -256,7 +256,9 @@ fn an_instance_lives_as_long_as_nothing_ends_it() {
     };
     assert_eq!(counted(&mut lane, &["counter", "counter"]), "2");
     assert_eq!(counted(&mut lane, &["counter"]), "3");
+    assert!(lane.memory_bytes() >= 64 * 1024);
     lane.release();
+    assert_eq!(lane.memory_bytes(), 0);
     assert_eq!(counted(&mut lane, &["counter"]), "1");
     assert_eq!(counted(&mut lane, &["counter", "trap"]), "1");
 }

@@ -139,6 +139,12 @@ impl Instance {
         Ok(())
     }
 
+    /// Linear memory that it has grown to; it never shrinks.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory_bytes()
+    }
+
     fn begin(&mut self, first: Option<crate::record::RecordRef<'_>>) {
         self.store.data_mut().begin_call(first.as_ref());
         self.store.set_epoch_deadline(self.ticks);

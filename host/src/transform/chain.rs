@@ -102,6 +102,12 @@ impl LaneChain {
         Ok(previous.unwrap_or_else(|| forward_all(batch)))
     }
 
+    /// Linear memory of the lane's instances. It never shrinks until they are released.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.iter().map(Slot::memory_bytes).sum()
+    }
+
     /// Drops the instances, to save memory; the next batch makes new ones.
     pub fn release(&mut self) {
         self.slots.iter_mut().for_each(Slot::clear);
@@ -126,7 +132,8 @@ pub(super) fn run_step(
         None => Inputs::of_batch(batch),
         Some(previous) => Inputs::of_transformed(batch, previous),
     };
-    let run = Run { inputs: &inputs, attempt, fatal_stops: !named.proven.load(Ordering::Relaxed) };
+    let fatal_stops = !named.proven.load(Ordering::Relaxed);
+    let run = Run { transform: named.transform, inputs: &inputs, attempt, fatal_stops };
     let mut fates = Fates::new(&inputs);
     let end = bisect(slot, make, &run, &mut |position, verdict| fates.add(position, verdict))
         .map_err(Stop::Instance)?;
@@ -173,5 +180,9 @@ impl Call for Instance {
         take: &mut dyn FnMut(Verdict),
     ) -> Result<(), CallError> {
         Self::process(self, inputs, range, attempt, take)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        Self::memory_bytes(self)
     }
 }
