@@ -78,6 +78,7 @@ fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::stdout::add_to_linker::<_, Own>(linker, |state| state)?;
     cli::stderr::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::io::streams::add_to_linker::<_, Own>(linker, |state| state)?;
     sockets::tcp_create_socket::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::sockets::udp_create_socket::add_to_linker::<_, Own>(linker, |state| state)
 }
@@ -86,7 +87,6 @@ fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// handle: no file is open, no socket can be made, standard input is at its end.
 fn add_empty(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     async_io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
-    sync::io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;

@@ -68,8 +68,9 @@ impl Chain {
     }
 }
 
-/// One lane's instances of a chain. It is called by one thread at a time, of any kind but a tokio task,
-/// with at least 1 MiB of stack left.
+/// One lane's instances of a chain. A call takes CPU time up to the plugin's limit, several times over
+/// where it has to search for bad records, so that it belongs on a thread of the CPU pool, with at least
+/// 1 MiB of stack left (a plugin has 512 KiB of it).
 pub struct LaneChain {
     chain: Chain,
     origin: TopicPartition,
