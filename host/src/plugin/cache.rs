@@ -5,6 +5,7 @@
 //! stands in front of it, fits what was read. Invariant: a missing, torn or foreign file costs a
 //! compilation, never more.
 
+use std::cmp::Reverse;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -78,7 +79,7 @@ impl Cache {
         match deserialize(engine, artefact) {
             Ok(component) => {
                 // Only the order of removal depends on it.
-                let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                File::open(&path).and_then(|file| file.set_modified(SystemTime::now())).ok();
                 Some(component)
             }
             Err(error) => {
@@ -114,7 +115,7 @@ impl Cache {
             .and_then(|()| std::fs::rename(&temporary, self.path(key)));
         if written.is_err() {
             // The first error is the one to report.
-            let _ = std::fs::remove_file(&temporary);
+            std::fs::remove_file(&temporary).ok();
         }
         written
     }
@@ -129,7 +130,7 @@ impl Cache {
             let Ok(metadata) = file.metadata() else { continue };
             files.push((metadata.modified()?, metadata.len(), file.path()));
         }
-        files.sort_by(|left, right| right.0.cmp(&left.0));
+        files.sort_by_key(|(modified, _, _)| Reverse(*modified));
         let mut bytes = 0;
         for (position, (_, length, path)) in files.iter().enumerate() {
             bytes += length;

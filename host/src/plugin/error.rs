@@ -176,14 +176,16 @@ impl CallError {
         }
     }
 
-    /// Whether the instance cannot be called again.
+    /// Whether the instance must not be called again: it is dead, or cannot be trusted to be whole.
     #[must_use]
     pub fn kills(&self) -> bool {
         match self {
             Self::Trap { .. } | Self::Timeout { .. } | Self::OutOfMemory { .. } => true,
             // The results were being read when the limit was passed: the guest never got to free them.
             Self::OutputTooLarge { .. } => true,
-            Self::WrongCount { .. } | Self::Retry(_) | Self::Fatal(_) => false,
+            // It lost count of its messages, so that nothing it holds is sure.
+            Self::WrongCount { .. } => true,
+            Self::Retry(_) | Self::Fatal(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
 
 use super::bindings::Transform;
 use super::bindings::exports::vanne::transform::lifecycle::{Plan, PluginInfo};
@@ -138,6 +139,12 @@ impl Instance {
         Ok(())
     }
 
+    /// Linear memory that it has grown to; it never shrinks.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory_bytes()
+    }
+
     fn begin(&mut self, first: Option<crate::record::RecordRef<'_>>) {
         self.store.data_mut().begin_call(first.as_ref());
         self.store.set_epoch_deadline(self.ticks);
@@ -177,23 +184,24 @@ fn call_error(store: &Store<State>, error: &wasmtime::Error, limits: (u64, u64))
     if backtrace.is_empty() && text.contains("fuel allocated for hostcalls") {
         return CallError::OutputTooLarge { limit_bytes: OUTPUT_BYTES_MAX as u64 };
     }
-    CallError::Trap { message: text, backtrace, output }
+    let message = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(status)) => format!("the plugin called exit with status {status}"),
+        None => text,
+    };
+    CallError::Trap { message, backtrace, output }
 }
 
+/// The functions of a backtrace, innermost first, one a line, as the engine writes them without its
+/// headline and addresses.
 fn functions(backtrace: &WasmBacktrace) -> String {
-    let names: Vec<_> = backtrace
-        .frames()
-        .iter()
-        .take(FRAMES_MAX)
-        .map(|frame| match frame.func_name() {
-            Some(name) => wasmtime_demangle(name),
-            None => format!("function {}", frame.func_index()),
-        })
-        .collect();
+    let text = backtrace.to_string();
+    let frames = text.lines().skip(1).filter(|line| !line.starts_with("note:"));
+    let names: Vec<_> = frames.take(FRAMES_MAX).map(function).collect();
     names.join("\n")
 }
 
-/// A Rust name without its hash; others as they are.
-fn wasmtime_demangle(name: &str) -> String {
-    name.to_owned()
+/// `   0: 0x1234 - module.wasm!some::function` without all that stands before the function.
+fn function(line: &str) -> &str {
+    let named = line.split_once(" - ").map_or(line, |(_, rest)| rest).trim();
+    named.split_once('!').map_or(named, |(_, function)| function)
 }

@@ -15,6 +15,7 @@ mod instance;
 mod lower;
 mod output;
 mod state;
+mod streams;
 mod verdict;
 mod wasi;
 

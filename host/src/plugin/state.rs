@@ -107,6 +107,10 @@ impl Limiter {
     fn new(memory_bytes_max: usize) -> Self {
         Self { memory_bytes_max, memory_bytes: 0, table_elements: 0, refused: false }
     }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -149,5 +153,29 @@ impl ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_of_an_instance_share_one_limit() {
+        let mut limiter = Limiter::new(100);
+        let mut grow = |current, desired| limiter.memory_growing(current, desired, None).expect("no error");
+        assert!(grow(0, 60) && grow(0, 30));
+        assert!(!grow(60, 80));
+        assert!(grow(60, 70));
+        assert_eq!((limiter.memory_bytes(), limiter.refused), (100, true));
+    }
+
+    #[test]
+    fn all_tables_of_an_instance_share_one_limit() {
+        let mut limiter = Limiter::new(0);
+        let mut grow = |current, desired| limiter.table_growing(current, desired, None).expect("no error");
+        assert!(grow(0, TABLE_ELEMENTS_MAX - 1));
+        assert!(!grow(0, 2));
+        assert!(grow(0, 1));
     }
 }

@@ -78,6 +78,7 @@ fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::stdout::add_to_linker::<_, Own>(linker, |state| state)?;
     cli::stderr::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::io::streams::add_to_linker::<_, Own>(linker, |state| state)?;
     sockets::tcp_create_socket::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::sockets::udp_create_socket::add_to_linker::<_, Own>(linker, |state| state)
 }
@@ -86,7 +87,6 @@ fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// handle: no file is open, no socket can be made, standard input is at its end.
 fn add_empty(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     async_io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
-    sync::io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
@@ -363,5 +363,104 @@ impl sync::sockets::udp_create_socket::Host for State {
         _family: sync::sockets::udp::IpAddressFamily,
     ) -> SocketResult<Resource<UdpSocket>> {
         Err(denied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Headers;
+    use sync::io::poll::{Host as _, HostPollable as _};
+
+    fn state() -> State {
+        let topic = Some(Arc::from("clicks"));
+        let identity = Identity { topic, partition: Some(3), ..Identity::default() };
+        State::new(Arc::new(identity), 1024)
+    }
+
+    fn begin(state: &mut State, offset: u64, timestamp_ms: i64) {
+        let headers = Headers::default();
+        let record = RecordRef { key: None, value: None, headers, timestamp_ms, offset, index: 0 };
+        state.begin_call(Some(&record));
+    }
+
+    fn wall_ns(state: &mut State) -> u64 {
+        let now = clocks::wall_clock::Host::now(state).expect("a clock answers");
+        now.seconds * 1_000_000_000 + u64::from(now.nanoseconds)
+    }
+
+    fn timer(state: &mut State, duration_ns: u64) -> Resource<DynPollable> {
+        clocks::monotonic_clock::Host::subscribe_duration(state, duration_ns).expect("a timer")
+    }
+
+    fn same(timer: &Resource<DynPollable>) -> Resource<DynPollable> {
+        Resource::new_borrow(timer.rep())
+    }
+
+    #[test]
+    fn the_clock_stands_at_the_first_record_and_moves_with_each_reading() {
+        let mut state = state();
+        for timestamp_ms in [1_700_000_000_123, 1_600_000_000_000] {
+            begin(&mut state, 1, timestamp_ms);
+            let start_ns = timestamp_ms as u64 * NS_PER_MS;
+            assert_eq!(wall_ns(&mut state), start_ns);
+            assert_eq!(wall_ns(&mut state), start_ns + TICK_NS);
+        }
+        begin(&mut state, 1, -1);
+        assert!(wall_ns(&mut state) < NS_PER_MS, "a record without a time is of 1970");
+    }
+
+    #[test]
+    fn a_wait_ends_at_once_with_the_first_timer() {
+        let mut state = state();
+        begin(&mut state, 1, 1_000);
+        let before_ns = wall_ns(&mut state);
+        let (hour, second) = (timer(&mut state, 3_600_000_000_000), timer(&mut state, 1_000_000_000));
+        assert!(!state.ready(same(&second)).expect("answers"));
+        assert_eq!(state.poll(vec![same(&hour), same(&second)]).expect("one rings"), [1]);
+        assert!(!state.ready(same(&hour)).expect("answers"));
+        assert!(state.ready(same(&second)).expect("answers"));
+        state.block(same(&hour)).expect("it rings");
+        let waited_ns = wall_ns(&mut state) - before_ns;
+        assert!((3_600_000_000_000..3_600_001_000_000).contains(&waited_ns), "{waited_ns}");
+    }
+
+    #[test]
+    fn a_timer_beyond_all_time_is_an_error_and_leaves_the_clock() {
+        let mut state = state();
+        begin(&mut state, 1, 0);
+        let never = timer(&mut state, u64::MAX);
+        assert!(state.block(same(&never)).is_err());
+        assert!(state.poll(vec![same(&never)]).is_err());
+        assert!(wall_ns(&mut state) < NS_PER_MS);
+    }
+
+    #[test]
+    fn handles_are_bounded() {
+        let mut state = state();
+        let failed =
+            (0..10_000).any(|_| clocks::monotonic_clock::Host::subscribe_duration(&mut state, 1).is_err());
+        assert!(failed);
+    }
+
+    #[test]
+    fn random_numbers_follow_from_the_first_record() {
+        let numbers = |offset| {
+            let mut state = state();
+            begin(&mut state, offset, 7);
+            let bytes = random::random::Host::get_random_bytes(&mut state, 13).expect("few enough");
+            assert_eq!(bytes.len(), 13);
+            (bytes, random::random::Host::get_random_u64(&mut state).expect("answers"))
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        assert!(random::random::Host::get_random_bytes(&mut state(), u64::MAX).is_err());
+    }
+
+    #[test]
+    fn no_socket_can_be_made() {
+        let mut state = state();
+        let family = sockets::network::IpAddressFamily::Ipv4;
+        assert!(sockets::tcp_create_socket::Host::create_tcp_socket(&mut state, family).is_err());
     }
 }

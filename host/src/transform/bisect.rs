@@ -2,8 +2,8 @@
 //! the records to blame stand alone.
 //!
 //! Invariant: verdicts come in the order of the records, one each, until a wish to retry ends them. With
-//! k bad records among n it takes at most `1 + 2 k (log2 n + 1)` calls, and one more for each bad record
-//! that has to be tried on a fresh instance before it is blamed.
+//! k bad records among n it takes at most `1 + k (2 log2 n + 1)` calls: two for each halving, and one more
+//! where a record has to be tried on a fresh instance before it is blamed.
 
 use std::ops::Range;
 
@@ -21,6 +21,9 @@ pub(super) trait Call: Send {
         attempt: u32,
         take: &mut dyn FnMut(Verdict),
     ) -> Result<(), CallError>;
+
+    /// Linear memory that it holds.
+    fn memory_bytes(&self) -> usize;
 }
 
 /// Where a fresh one comes from.
@@ -46,6 +49,10 @@ impl Slot {
         self.call.is_none()
     }
 
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.call.as_ref().map_or(0, |call| call.memory_bytes())
+    }
+
     fn process(
         &mut self,
         make: &dyn Make,
@@ -68,6 +75,8 @@ impl Slot {
 
 /// What is to be done.
 pub(super) struct Run<'a> {
+    /// The transform's name, for the log.
+    pub(super) transform: &'a str,
     pub(super) inputs: &'a Inputs<'a>,
     pub(super) attempt: u32,
     /// `fatal` ends the run instead of being searched for: nothing has succeeded yet.
@@ -96,7 +105,8 @@ pub(super) fn bisect(
     take: &mut dyn FnMut(usize, Verdict),
 ) -> Result<End, Error> {
     let mut fatal_stops = run.fatal_stops;
-    let mut waiting = vec![0..run.inputs.len()];
+    let mut failed_calls = 0_u64;
+    let mut waiting: Vec<_> = std::iter::once(0..run.inputs.len()).collect();
     while let Some(range) = waiting.pop() {
         if range.is_empty() {
             continue;
@@ -115,6 +125,13 @@ pub(super) fn bisect(
         if let Some(wish) = postponed {
             return Ok(End::Postponed(position, wish));
         }
+        if let Err(error) = &result {
+            failed_calls += 1;
+            // Once a batch: the dead letters hold the rest.
+            if failed_calls == 1 {
+                warn(run, &range, error);
+            }
+        }
         match result {
             Ok(()) => fatal_stops = false,
             Err(CallError::Retry(wish)) => return Ok(End::Postponed(range.start, wish)),
@@ -130,6 +147,12 @@ pub(super) fn bisect(
         }
     }
     Ok(End::Done)
+}
+
+fn warn(run: &Run<'_>, range: &Range<usize>, error: &CallError) {
+    let (transform, code, records) = (run.transform, error.code(), range.len());
+    let offset = run.inputs.record(range.start).offset;
+    tracing::warn!(transform, code, records, offset, "a plugin's call failed");
 }
 
 fn blame(error: &CallError) -> Failure {

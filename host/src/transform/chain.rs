@@ -68,8 +68,9 @@ impl Chain {
     }
 }
 
-/// One lane's instances of a chain. It is called by one thread at a time, of any kind but a tokio task,
-/// with at least 1 MiB of stack left.
+/// One lane's instances of a chain. A call takes CPU time up to the plugin's limit, several times over
+/// where it has to search for bad records, so that it belongs on a thread of the CPU pool, with at least
+/// 1 MiB of stack left (a plugin has 512 KiB of it).
 pub struct LaneChain {
     chain: Chain,
     origin: TopicPartition,
@@ -102,6 +103,12 @@ impl LaneChain {
         Ok(previous.unwrap_or_else(|| forward_all(batch)))
     }
 
+    /// Linear memory of the lane's instances. It never shrinks until they are released.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.iter().map(Slot::memory_bytes).sum()
+    }
+
     /// Drops the instances, to save memory; the next batch makes new ones.
     pub fn release(&mut self) {
         self.slots.iter_mut().for_each(Slot::clear);
@@ -126,7 +133,8 @@ pub(super) fn run_step(
         None => Inputs::of_batch(batch),
         Some(previous) => Inputs::of_transformed(batch, previous),
     };
-    let run = Run { inputs: &inputs, attempt, fatal_stops: !named.proven.load(Ordering::Relaxed) };
+    let fatal_stops = !named.proven.load(Ordering::Relaxed);
+    let run = Run { transform: named.transform, inputs: &inputs, attempt, fatal_stops };
     let mut fates = Fates::new(&inputs);
     let end = bisect(slot, make, &run, &mut |position, verdict| fates.add(position, verdict))
         .map_err(Stop::Instance)?;
@@ -173,5 +181,9 @@ impl Call for Instance {
         take: &mut dyn FnMut(Verdict),
     ) -> Result<(), CallError> {
         Self::process(self, inputs, range, attempt, take)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        Self::memory_bytes(self)
     }
 }

@@ -96,6 +96,10 @@ impl Call for Double {
         verdicts.into_iter().for_each(take);
         Ok(())
     }
+
+    fn memory_bytes(&self) -> usize {
+        0
+    }
 }
 
 fn batch(records: usize) -> Arena {
@@ -204,14 +208,24 @@ fn what_a_used_instance_has_become_is_no_records_fault() {
 }
 
 #[test]
-fn an_instance_serves_many_batches_and_a_wrong_count_does_not_end_it() {
-    let factory = poison([1], CallError::WrongCount { expected: 1, got: 0 });
+fn an_instance_serves_many_batches_and_a_word_from_the_plugin_does_not_end_it() {
+    let factory = poison([1], CallError::Fatal(String::from("no")));
     let mut slot = Slot::default();
     for _ in 0..3 {
-        let result = factory.run_in(&mut slot, &batch(3), None, &AtomicBool::new(false)).expect("runs");
+        let result = factory.run_in(&mut slot, &batch(3), None, &AtomicBool::new(true)).expect("runs");
         assert_eq!(failed(&result), [1]);
     }
     assert_eq!(factory.made(), 1);
+}
+
+#[test]
+fn an_instance_that_lost_count_is_replaced() {
+    let factory = poison([0], CallError::WrongCount { expected: 1, got: 0 });
+    let mut slot = Slot::default();
+    for made in 1..3 {
+        let result = factory.run_in(&mut slot, &batch(1), None, &AtomicBool::new(true)).expect("runs");
+        assert_eq!((failed(&result), factory.made()), (vec![0], made));
+    }
 }
 
 #[test]

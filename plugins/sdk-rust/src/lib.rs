@@ -83,6 +83,11 @@ pub use plan::{PURE, Plan};
 pub use serde;
 pub use sys::{Level, context, log};
 
+/// The guide's example is compiled, so that it can't go stale.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Guide;
+
 /// What a plugin's author writes.
 ///
 /// An instance serves one partition, is configured once and then processes messages in order. Its

@@ -21,7 +21,7 @@
 //! | `stderr TEXT`, `stdout TEXT` | the text on that stream, then forwarded |
 //! | `panic TEXT` | panics with it |
 //! | `trap` | traps without a word |
-//! | `exit` | leaves the process with status 3 |
+//! | `exit` | leaves the process with an error status |
 //! | `loop` | never returns |
 //! | `alloc` | takes memory until there is none |
 //! | `recurse` | calls itself until the stack is gone |
