@@ -279,13 +279,7 @@ fn columns(
             ));
         }
         let mut prefix = Vec::new();
-        json::text(
-            &mut prefix,
-            Text {
-                raw: name,
-                escaped: false,
-            },
-        );
+        json::text(&mut prefix, Text::literal(name));
         prefix.push(b':');
         if columns.iter().any(|column| column.prefix == prefix) {
             return Err(format!(

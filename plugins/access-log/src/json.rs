@@ -7,8 +7,8 @@ use crate::text::Text;
 
 /// Appends the object to `out`.
 pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, columns: &[Column]) {
-    let request = Request::split(line.request.raw);
-    let part = |part: fn(Request<'_>) -> &str| request.map(part).map(Text::new);
+    let request = Request::split(line.request.raw());
+    let part = |part: fn(Request<'_>) -> &str| request.map(part).map(|raw| line.request.part(raw));
     let mut separator = b'{';
     for column in columns {
         let is_odd = match column.field {
@@ -42,13 +42,7 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, columns: &[Column]) {
             Field::Truncated => {
                 out.extend_from_slice(if line.truncated { b"true" } else { b"false" })
             }
-            Field::Rest => optional(
-                out,
-                line.rest.map(|raw| Text {
-                    raw,
-                    escaped: false,
-                }),
-            ),
+            Field::Rest => optional(out, line.rest.map(Text::literal)),
         }
     }
     if separator == b'{' {
@@ -60,7 +54,10 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, columns: &[Column]) {
 /// Appends a JSON string.
 pub(crate) fn text(out: &mut Vec<u8>, text: Text<'_>) {
     out.push(b'"');
-    text.pieces(|piece| escaped(out, piece));
+    match text.is_plain() {
+        true => out.extend_from_slice(text.raw().as_bytes()),
+        false => text.pieces(|piece| escaped(out, piece)),
+    }
     out.push(b'"');
 }
 
@@ -140,13 +137,7 @@ mod tests {
 
     fn string(raw: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        text(
-            &mut out,
-            Text {
-                raw,
-                escaped: false,
-            },
-        );
+        text(&mut out, Text::literal(raw));
         out
     }
 

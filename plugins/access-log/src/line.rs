@@ -4,7 +4,7 @@
 //! Escapes within texts are left to [`crate::text`]. Invariant: a line is taken whole or fails.
 
 use crate::failure::{Code, Failure};
-use crate::text::Text;
+use crate::text::{self, Text};
 use crate::time::{self, Time};
 
 /// A line taken apart. `None` stands for `-`, or for what the common format lacks.
@@ -208,20 +208,20 @@ impl<'a> Cursor<'a> {
     fn until_quote(&mut self) -> Option<Text<'a>> {
         let left = self.left();
         let mut length = 0;
-        let mut escaped = false;
+        let mut plain = true;
         loop {
             match *left.get(length)? {
+                byte if text::is_plain(byte) => length += 1,
                 b'"' => break,
-                b'\\' => {
-                    escaped = true;
-                    length += 2;
+                byte => {
+                    plain = false;
+                    length += if byte == b'\\' { 2 } else { 1 };
                 }
-                _ => length += 1,
             }
         }
         let raw = self.take(length);
         self.at += 1;
-        Some(Text { raw, escaped })
+        Some(Text::scanned(raw, plain))
     }
 
     fn status(&mut self) -> Result<Option<u16>, Failure<'a>> {

@@ -7,17 +7,51 @@
 /// A text as it stands in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<'a> {
-    pub(crate) raw: &'a str,
-    /// Whether there is a backslash in it.
-    pub(crate) escaped: bool,
+    raw: &'a str,
+    form: Form,
+}
+
+/// What is known of a text. The most of them are plain, and are copied without a second look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// No backslash, quote or control character is in it.
+    Plain,
+    /// Escapes are to be resolved.
+    Escaped,
+    /// It means what it says, backslashes too.
+    Literal,
 }
 
 impl<'a> Text<'a> {
     pub(crate) fn new(raw: &'a str) -> Self {
-        Self {
-            raw,
-            escaped: raw.contains('\\'),
-        }
+        Self::scanned(raw, raw.bytes().all(is_plain))
+    }
+
+    /// A text of which it is known whether all of its bytes are plain.
+    pub(crate) fn scanned(raw: &'a str, plain: bool) -> Self {
+        let form = if plain { Form::Plain } else { Form::Escaped };
+        Self { raw, form }
+    }
+
+    /// A text without escapes: a backslash stands for itself.
+    pub(crate) fn literal(raw: &'a str) -> Self {
+        let form = Form::Literal;
+        Self { raw, form }
+    }
+
+    /// A part of this text.
+    pub(crate) fn part(self, raw: &'a str) -> Self {
+        Self { raw, ..self }
+    }
+
+    /// The text as it stands in the line.
+    pub(crate) fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// Whether JSON takes the text as it is.
+    pub(crate) fn is_plain(self) -> bool {
+        self.form == Form::Plain
     }
 
     /// `None` if it is `-`, by which servers say that there is nothing.
@@ -27,7 +61,7 @@ impl<'a> Text<'a> {
 
     /// Gives the text piece by piece, escapes resolved. Each piece is UTF-8.
     pub(crate) fn pieces(self, mut take: impl FnMut(&[u8])) {
-        if !self.escaped {
+        if self.form != Form::Escaped {
             return take(self.raw.as_bytes());
         }
         let mut left = self.raw.as_bytes();
@@ -37,6 +71,11 @@ impl<'a> Text<'a> {
         }
         take(left);
     }
+}
+
+/// Whether a byte means itself, in the line as in JSON.
+pub(crate) fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 /// Resolves the escape that `text` begins with, and gives what follows it.
