@@ -151,3 +151,147 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing::{FaultyStore, Publisher, block_on, staged_entry, topic};
+    use super::super::{Commit, Kind, Options, Outcome, Place};
+    use super::*;
+
+    async fn ledger(store: &FaultyStore, root: &str, pipeline: &str) -> Ledger {
+        Ledger::open(Arc::new(store.clone()), root, pipeline, &Options::default()).await.expect("it opens")
+    }
+
+    /// A pipeline `logs` with starts for partitions 0 and 1, and one unpublished entry in 0.
+    async fn stopped(store: &FaultyStore) -> Ledger {
+        let old = ledger(store, "_vanne", "logs").await;
+        let partitions = BTreeMap::from([(0, 0), (1, 500)]);
+        let starts = old.record_starts(&topic(), partitions).await.expect("it is recorded");
+        let chain = old.chain(&topic(), 0, &starts).expect("the names are possible");
+        let tail = chain.begin(0).await.expect("it is recorded");
+        let made = staged_entry(store, &chain, &tail, 10, "00000000000000aa");
+        chain.create(&tail, &made, &[]).await.expect("nothing is in the way");
+        old
+    }
+
+    #[test]
+    fn adopt_publishes_the_last_entries_and_goes_on_behind_them() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let old = stopped(&store).await;
+            let place = Place { store: Arc::new(store.clone()), root: "_vanne".into() };
+            let sink = SinkPlace { sink: "lake", place: &place, prefix: "lake" };
+            old.claim(sink, &topic()).await.expect("nobody owns it");
+            let new = ledger(&store, "_vanne", "renamed").await;
+            new.claim(sink, &topic()).await.expect_err("the old one owns it");
+
+            let publisher = Publisher::new(&store);
+            let starts =
+                new.adopt(&old, &topic(), &[sink], &publisher).await.expect("the old one is stopped");
+            assert_eq!(starts.partitions, BTreeMap::from([(0, 10), (1, 500)]));
+            assert!(store.snapshot().contains_key("lake/00000000000000000000-00000000000000aa"));
+            new.claim(sink, &topic()).await.expect("it was handed on");
+            old.claim(sink, &topic()).await.expect_err("the old one must not start again");
+
+            let again = new.adopt(&old, &topic(), &[sink], &publisher).await.expect("it may be run again");
+            assert_eq!((again, publisher.starts()), (starts.clone(), vec![0]));
+            let chain = new.chain(&topic(), 0, &starts).expect("the names are possible");
+            assert_eq!(chain.begin(0).await.expect("it is recorded").end, 10);
+        });
+    }
+
+    #[test]
+    fn adopt_from_another_ledger_accepts_its_notes() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let old = stopped(&store).await;
+            let new = ledger(&store, "moved", "logs").await;
+            let publisher = Publisher::new(&store);
+            let starts = new.adopt(&old, &topic(), &[], &publisher).await.expect("the old one is stopped");
+            let chain = new.chain(&topic(), 0, &starts).expect("the names are possible");
+            let note = Commit::published(old.id(), 10, "00000000000000aa");
+            assert_eq!(chain.tail(Some(&note)).await.expect("the note is known"), None);
+            let tail = chain.begin(0).await.expect("it is recorded");
+            let made = staged_entry(&store, &chain, &tail, 20, "00000000000000bb");
+            assert!(matches!(chain.create(&tail, &made, &[]).await, Ok(Outcome::Mine(_))));
+            let stranger = Commit::published("ffffffffffffffff", 10, "00000000000000aa");
+            assert_eq!(chain.tail(Some(&stranger)).await.map_err(|error| error.kind()), Err(Kind::Refused));
+        });
+    }
+
+    #[test]
+    fn adopt_does_not_replace_a_start() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let old = stopped(&store).await;
+            let publisher = Publisher::new(&store);
+            let own = old.adopt(&old, &topic(), &[], &publisher).await;
+            assert!(matches!(own, Err(Error::Start { .. })));
+            let new = ledger(&store, "_vanne", "renamed").await;
+            let nothing =
+                new.adopt(&ledger(&store, "_vanne", "nobody").await, &topic(), &[], &publisher).await;
+            assert!(matches!(nothing, Err(Error::Start { .. })));
+            new.record_starts(&topic(), BTreeMap::from([(0, 3)])).await.expect("it is recorded");
+            let late = new.adopt(&old, &topic(), &[], &publisher).await;
+            assert!(matches!(late, Err(Error::AlreadyStarted { .. })));
+        });
+    }
+
+    #[test]
+    fn a_new_chain_begins_where_a_person_says() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let old = stopped(&store).await;
+            let again = TopicIdentity { id: "topic-id-2".into(), ..topic() };
+            let log = |partition, committed| PartitionLog { partition, earliest: 1, latest: 90, committed };
+            let logs =
+                [log(0, Some(Commit::published("00000000000000ff", 40, "00000000000000aa"))), log(1, None)];
+            let starts =
+                old.new_chain(&again, &StartAt::Committed, &logs).await.expect("the topic has no start");
+            assert_eq!(starts.partitions, BTreeMap::from([(0, 40), (1, 1)]));
+            let repeated =
+                old.new_chain(&again, &StartAt::Committed, &logs).await.expect("it may be run again");
+            assert_eq!(repeated, starts);
+            let other = old.new_chain(&again, &StartAt::Earliest, &logs).await;
+            assert!(matches!(other, Err(Error::AlreadyStarted { .. })));
+            let chain = old.chain(&again, 0, &starts).expect("the names are possible");
+            let tail =
+                chain.tail(logs[0].committed.as_ref()).await.expect("the note was known when it was decided");
+            assert_eq!(tail, None);
+            old.check_first_start(&again, true).await.expect("it is decided");
+        });
+    }
+
+    #[test]
+    fn topics_and_partitions_are_found_without_reading_what_is_in_them() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let ledger = ledger(&store, "_vanne", "logs").await;
+            let names = ["a", "a-b", "a.b", "b"];
+            let ids = ["1", "10", "2"];
+            for (name, id) in names.iter().flat_map(|name| ids.iter().map(move |id| (*name, *id))) {
+                let topic = TopicIdentity { name: name.into(), id: id.into() };
+                let starts = ledger.record_starts(&topic, BTreeMap::new()).await.expect("it is recorded");
+                for partition in [0, 1, 2, 10, 11, 100] {
+                    let chain = ledger.chain(&topic, partition, &starts).expect("the names are possible");
+                    (0..30).for_each(|start| store.set(&chain.lane().entry(start), bytes::Bytes::new()));
+                }
+            }
+            store.set("_vanne/logs/revision/00000000000000000001.json", bytes::Bytes::new());
+            let before = store.listings();
+            let topics = ledger.topics().await.expect("the store answers");
+            assert_eq!(topics.len(), names.len() * ids.len());
+            assert!(store.listings() - before <= topics.len() + 2);
+            assert_eq!(
+                ledger.partitions(&topics[0]).await.expect("the store answers"),
+                [0, 1, 2, 10, 11, 100]
+            );
+            let made_again = TopicIdentity { name: "a".into(), id: "3".into() };
+            let error =
+                ledger.check_first_start(&made_again, false).await.expect_err("three others have chains");
+            assert!(error.to_string().contains("`1`, `10`, `2`"), "{error}");
+        });
+    }
+}

@@ -121,3 +121,48 @@ impl Ledger {
         Ok((path, claim))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::super::testing::{Fault, FaultyStore, block_on, topic};
+    use super::*;
+    use std::sync::Arc;
+
+    async fn ledger(store: &FaultyStore, root: &str, pipeline: &str) -> Ledger {
+        let store = Arc::new(store.clone());
+        Ledger::open(store, root, pipeline, &Options::default()).await.expect("it opens")
+    }
+
+    #[test]
+    fn a_place_has_one_owner_for_each_topic() {
+        block_on(async {
+            let (store, lake) = (FaultyStore::new(), FaultyStore::at("s3://lake"));
+            let place = Place { store: Arc::new(lake.clone()), root: "_vanne".into() };
+            let sink = |sink, prefix| SinkPlace { sink, place: &place, prefix };
+            let mine = ledger(&store, "_vanne", "logs").await;
+            lake.script("create", Fault::LostAnswer);
+            mine.claim(sink("lake", "access"), &topic()).await.expect("nobody owns it");
+            mine.claim(sink("lake", "access/"), &topic()).await.expect("it is mine already");
+
+            let theirs = ledger(&store, "_vanne", "copy").await;
+            let error = theirs.claim(sink("lake", "access"), &topic()).await.expect_err("it is owned");
+            let text = error.to_string();
+            assert!(
+                text.contains("s3://lake/access") && text.contains("`logs`") && text.contains("`copy`"),
+                "{text}"
+            );
+            assert!(error.hint().expect("there is a way out").contains("host ledger adopt --from logs"));
+            mine.claim(sink("other", "access"), &topic()).await.expect_err("another sink of mine owns it");
+            let moved = ledger(&store, "elsewhere", "logs").await;
+            moved
+                .claim(sink("lake", "access"), &topic())
+                .await
+                .expect_err("another ledger's pipeline owns it");
+
+            theirs.claim(sink("lake", "access-2"), &topic()).await.expect("another prefix is free");
+            let other = TopicIdentity { name: "other".into(), id: "topic-id-9".into() };
+            theirs.claim(sink("lake", "access"), &other).await.expect("another topic is free");
+        });
+    }
+}

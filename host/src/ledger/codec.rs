@@ -278,7 +278,10 @@ mod tests {
 
         #[test]
         fn reading_any_body_does_not_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&Bytes::from(body));
+            let body = Bytes::from(body);
+            if let Ok(read) = decode(&body) {
+                prop_assert_eq!(read.digest, digest(&body));
+            }
         }
 
         #[test]

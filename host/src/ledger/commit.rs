@@ -90,7 +90,10 @@ mod tests {
 
         #[test]
         fn reading_any_note_does_not_panic(metadata in ".{0,60}") {
-            let _ = Commit { offset: 0, metadata }.note();
+            let commit = Commit { offset: 0, metadata };
+            if let Some(Note { ledger, end, nonce }) = commit.note() {
+                prop_assert_eq!(Commit::published(&ledger, end, &nonce).metadata, commit.metadata);
+            }
         }
     }
 }

@@ -43,6 +43,8 @@ mod start;
 mod take_over;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,9 @@ const FOLDER_DIGITS: usize = 14;
 /// Digits of an entry's name: those of the greatest `u64`.
 const START_DIGITS: usize = 20;
 
+/// Longest name that file systems take.
+const FILE_NAME_BYTES_MAX: usize = 255;
+
 /// Name of the folder in a lane's folder in which objects wait.
 const STAGING: &str = "staging";
 
@@ -94,6 +97,11 @@ pub(super) fn check_topic(topic: &TopicIdentity) -> Result<()> {
     check_word("topic's id", &topic.id, 64)?;
     if topic.id.contains('.') {
         return Err(Error::Name { what: "topic's id", name: topic.id.clone(), reason: "it has a `.`" });
+    }
+    // On the stores that would take it, too: a pipeline can be moved to a folder and back.
+    if topic.name.len() + 1 + topic.id.len() > FILE_NAME_BYTES_MAX {
+        let reason = "with the topic's id it is longer than a file's name may be";
+        return Err(Error::Name { what: "topic's name", name: topic.name.clone(), reason });
     }
     Ok(())
 }
@@ -352,6 +360,8 @@ mod tests {
         for id in ["", "a.b", "a/b", "a@b"] {
             assert!(check_topic(&TopicIdentity { name: "t".into(), id: id.into() }).is_err(), "{id}");
         }
+        let long = |bytes| TopicIdentity { name: "t".repeat(bytes), id: "i".repeat(22) };
+        assert!(check_topic(&long(232)).is_ok() && check_topic(&long(233)).is_err());
         for root in ["/", "/_vanne", "_vanne/", "a//b", "../x", "a@b"] {
             assert!(check_root(root).is_err(), "{root}");
         }

@@ -248,3 +248,110 @@ impl Ledger {
         Err(Error::Malformed { path, place: self.store.place().to_owned(), reason })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Fault, FaultyStore, block_on, ledger, topic};
+    use super::super::{Kind, Options};
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    fn log(partition: i32, earliest: u64, latest: u64, committed: Option<u64>) -> PartitionLog {
+        let committed = committed.map(|offset| Commit { offset, metadata: String::new() });
+        PartitionLog { partition, earliest, latest, committed }
+    }
+
+    async fn empty_ledger(store: &FaultyStore) -> Ledger {
+        Ledger::open(Arc::new(store.clone()), "_vanne", "logs", &Options::default())
+            .await
+            .expect("it is created")
+    }
+
+    #[test]
+    fn a_start_is_resolved_for_every_partition() {
+        let logs = [log(0, 5, 50, Some(20)), log(1, 0, 0, None)];
+        let starts = |at: StartAt| resolve(&topic(), &at, &logs).expect("the offsets exist");
+        assert_eq!(starts(StartAt::Earliest), BTreeMap::from([(0, 5), (1, 0)]));
+        assert_eq!(starts(StartAt::Latest), BTreeMap::from([(0, 50), (1, 0)]));
+        assert_eq!(starts(StartAt::Committed), BTreeMap::from([(0, 20), (1, 0)]));
+        assert_eq!(starts(StartAt::Offsets(BTreeMap::from([(0, 7)]))), BTreeMap::from([(0, 7), (1, 0)]));
+    }
+
+    #[test]
+    fn offsets_that_a_topic_does_not_have_are_refused() {
+        let logs = [log(0, 5, 50, Some(51))];
+        for at in [
+            StartAt::Committed,
+            StartAt::Offsets(BTreeMap::from([(0, 4)])),
+            StartAt::Offsets(BTreeMap::from([(0, 51)])),
+            StartAt::Offsets(BTreeMap::from([(3, 5)])),
+        ] {
+            let error = resolve(&topic(), &at, &logs).expect_err("there is no such offset");
+            assert!(error.kind() == Kind::Refused && error.to_string().contains("access-logs"), "{error}");
+        }
+        // What retention took since the commit is for the lane to tell, as a gap.
+        let starts = resolve(&topic(), &StartAt::Committed, &[log(0, 5, 50, Some(2))]);
+        assert_eq!(starts.expect("it may begin below the log"), BTreeMap::from([(0, 2)]));
+    }
+
+    #[test]
+    fn of_hosts_that_start_at_once_the_first_ones_start_holds() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let ledger = empty_ledger(&store).await;
+            assert_eq!(ledger.starts(&topic()).await.expect("the store answers"), None);
+            store.script("create", Fault::LostAnswer);
+            let mine =
+                ledger.record_starts(&topic(), BTreeMap::from([(0, 5)])).await.expect("it is recorded");
+            let theirs = ledger.record_starts(&topic(), BTreeMap::from([(0, 9), (1, 9)])).await;
+            assert_eq!(theirs.expect("the first one is read"), mine);
+            assert_eq!(mine.partitions, BTreeMap::from([(0, 5)]));
+            assert_eq!(ledger.starts(&topic()).await.expect("the store answers"), Some(mine));
+        });
+    }
+
+    #[test]
+    fn a_group_with_commits_but_no_chain_is_refused_with_the_commands_that_decide() {
+        block_on(async {
+            let ledger = empty_ledger(&FaultyStore::new()).await;
+            ledger.check_first_start(&topic(), false).await.expect("nothing speaks against a first start");
+            let error = ledger.check_first_start(&topic(), true).await.expect_err("the group has commits");
+            assert!(matches!(error, Error::CommitsWithoutChain { .. }), "{error}");
+            let hint = error.hint().expect("there is a way out");
+            assert!(hint.contains("host ledger adopt") && hint.contains("host ledger new-chain"), "{hint}");
+        });
+    }
+
+    #[test]
+    fn a_topic_made_again_is_refused_with_the_command_that_decides() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let (ledger, _) = ledger(&store).await;
+            ledger.check_first_start(&topic(), true).await.expect("this id has its start");
+            let again = TopicIdentity { id: "topic-id-2".into(), ..topic() };
+            let error = ledger.check_first_start(&again, true).await.expect_err("the other id has a start");
+            assert!(matches!(error, Error::TopicMadeAgain { .. }), "{error}");
+            assert!(error.to_string().contains("`topic-id-1`"), "{error}");
+            assert!(error.hint().expect("there is a way out").contains("host ledger new-chain"));
+            // A topic whose name only begins alike is another topic.
+            for name in ["access-log", "access-logs-2", "access"] {
+                let other = TopicIdentity { name: name.into(), id: "topic-id-3".into() };
+                ledger.check_first_start(&other, false).await.expect("it has nothing here");
+            }
+        });
+    }
+
+    #[test]
+    fn chains_without_their_start_halt() {
+        block_on(async {
+            let store = FaultyStore::new();
+            let (ledger, starts) = ledger(&store).await;
+            let chain = ledger.chain(&topic(), 0, &starts).expect("the names are possible");
+            store.set(&chain.lane().entry(0), Bytes::from_static(b"x"));
+            store.remove(&ledger.start_file(&topic()));
+            let error = ledger.check_first_start(&topic(), true).await.expect_err("its start is gone");
+            assert_eq!(error.kind(), Kind::Halted, "{error}");
+        });
+    }
+}

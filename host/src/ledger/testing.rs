@@ -131,7 +131,10 @@ impl FaultyStore {
 
     /// Which fault befalls a request, if any. Gives way to other tasks first, as a network would.
     async fn fault(&self, operation: &'static str, path: &str) -> Option<Fault> {
-        tokio::task::yield_now().await;
+        let chaos = self.state().chaos.clone();
+        for _ in 0..chaos.map_or(1, |(random, _)| 1 + random.next_u64() % 4) {
+            tokio::task::yield_now().await;
+        }
         let mut state = self.state();
         *state.requests.entry(operation).or_default() += 1;
         if let Some(at) = state.script.iter().position(|(scripted, _)| *scripted == operation) {
