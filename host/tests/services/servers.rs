@@ -4,17 +4,20 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::support::host::Pipeline;
 use crate::support::kafka::{Committed, Ending, Kafka, Message};
 use crate::support::location::Location;
 use crate::support::process::{Signal, signal, spawn, tied, wait_for_end};
-use crate::support::reader::Reader;
+use crate::support::reader::{Reader, everything, json_lines};
 use crate::support::stores::{Kind, Store};
 use crate::support::{PATIENCE, unique, until, wait};
 
@@ -116,6 +119,34 @@ fn kafka_groups_can_be_set_by_hand_and_deleted() {
 }
 
 #[test]
+fn kafka_notices_within_seconds_that_a_member_died() {
+    let kafka = Kafka::shared();
+    let topic = kafka.topic("members", 1);
+    let group = unique("members");
+    kafka.produce(&topic, &[Message::new(0, "one")]);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .set("group.id", &group)
+        .set("session.timeout.ms", "1000")
+        .set("heartbeat.interval.ms", "250")
+        // Polling stops for longer than this, so it leaves its heartbeats out, as if it hung.
+        .set("max.poll.interval.ms", "1000")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("valid properties");
+    consumer.subscribe(&[&topic]).expect("a name");
+    assert!(until(PATIENCE, || consumer
+        .poll(Duration::from_millis(100))
+        .is_some_and(|polled| polled.is_ok())));
+    assert_eq!(kafka.members(&group), 1);
+    assert!(
+        until(PATIENCE, || kafka.members(&group) == 0),
+        "the group forgets it"
+    );
+    kafka.commit(&group, &topic, 0, 1);
+}
+
+#[test]
 fn kafka_keeps_acknowledged_records_over_a_crash() {
     let kafka = Kafka::start();
     let topic = kafka.topic("crash", 1);
@@ -183,6 +214,18 @@ fn the_reader_reads_from_a_store_what_it_reads_from_a_folder() {
         look.assert_exactly_once(&BTreeMap::from([(3, 4)]));
         put(&store, &format!("{}.jsonl", name(2)), lines(4..5)).expect("the store takes it");
         reader.look().assert_exactly_once(&BTreeMap::from([(3, 5)]));
+        assert_eq!(
+            json_lines(&place)
+                .iter()
+                .map(|line| line["n"].as_u64())
+                .collect::<Vec<_>>(),
+            (0..5).map(Some).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            everything(&place).len(),
+            4,
+            "three objects and a staged one"
+        );
     }
 }
 

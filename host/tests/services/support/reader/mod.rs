@@ -27,7 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::location::Location;
 use super::wait;
-use object::{is_temporary, parse};
+use object::{decompress, is_temporary, parse};
 
 /// Objects read at once.
 const READS: usize = 16;
@@ -181,6 +181,54 @@ impl Reader {
             }),
         }
     }
+}
+
+/// All files of a place with their contents, `_vanne/` and what else is there included: for what the oracle must not know
+/// of, such as ledger entries and what a killed writer left in staging.
+pub(crate) fn everything(location: &Location) -> BTreeMap<String, Bytes> {
+    let store = location.store();
+    wait(async {
+        let listed: Vec<_> = store
+            .list(None)
+            .try_collect()
+            .await
+            .expect("the place can be listed");
+        let mut files = BTreeMap::new();
+        for meta in listed {
+            // What was removed since the listing is left out.
+            if let Ok(found) = store.get(&meta.location).await {
+                files.insert(
+                    meta.location.to_string(),
+                    found.bytes().await.expect("the file can be read"),
+                );
+            }
+        }
+        files
+    })
+}
+
+/// Each line of each object of a place as JSON, whatever it holds: for outputs that are not numbered records, such as
+/// dead letters.
+pub(crate) fn json_lines(location: &Location) -> Vec<serde_json::Value> {
+    let mut values = Vec::new();
+    for (path, content) in everything(location) {
+        if path.split('/').any(|part| part == "_vanne") || is_temporary(&path) {
+            continue;
+        }
+        let text = decompress(&path, &content)
+            .unwrap_or_else(|error| panic!("`{path}` can't be decompressed: {error}"));
+        for line in text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            values.push(
+                serde_json::from_slice(line).unwrap_or_else(|error| {
+                    panic!("`{path}` has a line that is not JSON: {error}")
+                }),
+            );
+        }
+    }
+    values
 }
 
 /// Looks at random times, on a thread of its own, until it is asked to end.

@@ -71,7 +71,8 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Object, String> {
     })
 }
 
-fn decompress(path: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Decompresses by the extension of the name.
+pub(super) fn decompress(path: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("gz") => {
             let mut text = Vec::new();
