@@ -14,11 +14,12 @@ pub fn now_ms() -> i64 {
 }
 
 /// A time as RFC 3339 in UTC with milliseconds, such as `2026-11-24T11:30:00.000Z`; out of range is
-/// clamped to the years 0000 to 9999.
+/// clamped to what jiff can say, from the year 0000 to two days before the end of 9999.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
     const EARLIEST_MS: i64 = -62_167_219_200_000;
-    const LATEST_MS: i64 = 253_402_300_799_999;
+    // jiff keeps room for time zones: its last moment is 22 hours before the end of the year 9999.
+    const LATEST_MS: i64 = 253_402_207_200_999;
     let ms = ms.clamp(EARLIEST_MS, LATEST_MS);
     jiff::Timestamp::from_millisecond(ms)
         .map_or_else(|_| String::from("1970-01-01T00:00:00.000Z"), |time| format!("{time:.3}"))
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(1_431_857_103_250), "2015-05-17T10:05:03.250Z");
         assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(rfc3339(i64::MAX), "9999-12-30T22:00:00.999Z");
     }
 
     #[test]

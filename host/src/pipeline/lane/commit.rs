@@ -16,8 +16,10 @@ use crate::pipeline::names::Names;
 use super::stager::{Place, Stager};
 use crate::batch::{Chunk, ClosedRange};
 use crate::crash;
-use crate::ledger::{Chain, INLINE_BYTES_MAX, LastEntry, Outcome, Tail};
+use crate::ledger::{self, Chain, INLINE_BYTES_MAX, Kind, LastEntry, Outcome, Tail};
 use crate::pipeline::context::Context;
+use crate::pipeline::error::chain_text;
+use crate::retry::Backoff;
 use crate::record::CutCause;
 use crate::source::Command;
 
@@ -87,7 +89,7 @@ impl Cut {
         match self.chain.create(&self.tail, &entry, &placed.inline).await? {
             Outcome::Mine(last) => {
                 crash::point("entry:created");
-                let tail = self.chain.publish(last, &self.context.publisher).await?;
+                let tail = self.patiently(|| self.chain.publish(last.clone(), &self.context.publisher)).await?;
                 crash::point("publish:done");
                 self.context.publisher.0.drop_staged(&entry).await;
                 self.context.count(&entry);
@@ -96,12 +98,31 @@ impl Cut {
                 Ok(if tail.end == entry.end { Settled::Committed(tail) } else { Settled::Adopted(tail) })
             }
             Outcome::Theirs(last) => {
-                let tail = self.chain.follow(last, &self.context.publisher).await?;
+                let tail = self.patiently(|| self.chain.follow(last.clone(), &self.context.publisher)).await?;
                 self.commit_tail(&tail).await;
                 // Another writer's entry was read at this start, so that this attempt's can't stand.
                 self.context.publisher.0.drop_staged(&entry).await;
                 Ok(Settled::Adopted(tail))
             }
+        }
+    }
+
+    /// Asks the ledger until it answers for good: publishing is repeatable.
+    async fn patiently<F: Future<Output = ledger::Result<Tail>>>(
+        &self,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<Tail, Error> {
+        let mut backoff = Backoff::for_services();
+        loop {
+            let error = match ask().await {
+                Ok(tail) => return Ok(tail),
+                Err(error) if error.kind() == Kind::Transient => error,
+                Err(error) => return Err(error.into()),
+            };
+            let wait = backoff.next_wait(&self.context.random);
+            tracing::warn!(lane = %self.names.origin, error = %chain_text(&error), ?wait,
+                "a committed entry can't be published yet");
+            tokio::time::sleep(wait).await;
         }
     }
 

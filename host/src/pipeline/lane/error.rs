@@ -4,7 +4,19 @@ use thiserror::Error;
 
 use crate::pipeline::cpu::JobLost;
 use crate::record::{OffsetRange, TopicPartition};
+use crate::ledger::Kind;
 use crate::{batch, ledger, sink, source};
+
+impl Error {
+    /// Whether asking again later may help, and does no harm.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.kind() == Kind::Transient,
+            Self::Source(_) => true,
+            _ => false,
+        }
+    }
+}
 
 /// What halted a lane.
 #[derive(Debug, Error)]

@@ -18,7 +18,7 @@ use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
 use crate::clock;
 use crate::crash;
-use crate::ledger::{Chain, Commit, Kind, Tail};
+use crate::ledger::{Chain, Commit, Tail};
 use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
@@ -192,22 +192,28 @@ async fn take_over(
 ) -> Result<Tail, Error> {
     let mut backoff = Backoff::for_services();
     loop {
-        match chain.take_over(commit, &context.publisher).await {
-            Ok(Some(tail)) => {
-                context.targets.collect_garbage(chain, &tail).await;
-                return Ok(tail);
-            }
-            Ok(None) => {
-                let earliest = context.watermarks(origin).await?.low;
-                return Ok(chain.begin(earliest).await?);
-            }
-            Err(error) if error.kind() == Kind::Transient => {
-                let wait = backoff.next_wait(&context.random);
-                tracing::warn!(lane = %origin, error = %crate::pipeline::error::chain_text(&error), ?wait,
-                    "the chain can't be taken over yet");
-                tokio::time::sleep(wait).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let error = match try_take_over(context, chain, origin, commit).await {
+            Ok(tail) => return Ok(tail),
+            Err(error) if error.may_pass() => error,
+            Err(error) => return Err(error),
+        };
+        let wait = backoff.next_wait(&context.random);
+        tracing::warn!(lane = %origin, error = %crate::pipeline::error::chain_text(&error), ?wait,
+            "the chain can't be taken over yet");
+        tokio::time::sleep(wait).await;
     }
+}
+
+async fn try_take_over(
+    context: &Arc<Context>,
+    chain: &Chain,
+    origin: &TopicPartition,
+    commit: Option<&Commit>,
+) -> Result<Tail, Error> {
+    if let Some(tail) = chain.take_over(commit, &context.publisher).await? {
+        context.targets.collect_garbage(chain, &tail).await;
+        return Ok(tail);
+    }
+    let earliest = context.watermarks(origin).await?.low;
+    Ok(chain.begin(earliest).await?)
 }
