@@ -37,7 +37,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// When no port can be opened.
     pub fn start() -> Result<Self, Error> {
-        let refused = |source| Error::Embedded { operation: "start", source };
+        let refused = |source| Error::embedded("start", source);
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         config.set("log_level", "3");
@@ -55,7 +55,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// When it exists already, or the number is not positive.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
-        let refused = |source| Error::Embedded { operation: "make a topic", source };
+        let refused = |source| Error::embedded("make a topic", source);
         let cluster = self.producer.client().mock_cluster().ok_or_else(|| {
             refused(rdkafka::error::KafkaError::MockCluster(rdkafka::error::RDKafkaErrorCode::Fail))
         })?;

@@ -24,6 +24,8 @@ const RESERVED: [&str; 10] = [
     "test.mock.num.brokers",
 ];
 
+const STRATEGY: &str = "partition.assignment.strategy";
+
 /// librdkafka's queue never gets less than one fetch of its default size.
 const QUEUE_BYTES_MIN: usize = 1024 * 1024;
 
@@ -59,12 +61,18 @@ pub(super) fn for_consumer(
     // not count: with records of 1 KiB, the bound in records is met first.
     let queued_records = (queue_bytes / 1024).clamp(1_000, 100_000);
     let defaults = [
-        ("partition.assignment.strategy", String::from("cooperative-sticky")),
         // The default of 1 s starves a consumer that is slower than the broker for a moment.
         ("fetch.queue.backoff.ms", String::from("10")),
+        // A partition that is resumed or sought waits for the request under way, which waits so long at
+        // the ends of the others; librdkafka's 500 ms would be most of a slow lane's time.
+        ("fetch.wait.max.ms", String::from("100")),
         ("fetch.max.bytes", fetch_bytes.to_string()),
         ("fetch.message.max.bytes", QUEUE_BYTES_MIN.min(fetch_bytes).to_string()),
     ];
+    // With the newer group protocol the broker assigns, and librdkafka refuses a strategy.
+    if config.get("group.protocol") != Some("consumer") && config.get(STRATEGY).is_none() {
+        config.set(STRATEGY, "cooperative-sticky");
+    }
     for (key, value) in defaults {
         if config.get(key).is_none() {
             config.set(key, value);
@@ -105,7 +113,7 @@ fn check(config: &ClientConfig) -> Result<(), Error> {
             let reason = if value.is_empty() { reason } else { reason.replace(&value, "***") };
             Err(Error::Property { key, reason })
         }
-        Err(error) => Err(Error::Create(error)),
+        Err(error) => Err(Error::create(error)),
     }
 }
 

@@ -60,7 +60,7 @@ impl Queries {
     /// A property that librdkafka refuses.
     pub fn new(source: &Source, brokers: &str) -> Result<Self, Error> {
         let properties = properties::for_queries(source, brokers)?;
-        let client = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::Create)?;
+        let client = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::create)?;
         Ok(Self {
             client,
             brokers: brokers.to_owned(),
@@ -119,7 +119,7 @@ impl Queries {
             }),
             Err((code, reason)) => {
                 tracing::debug!(topic, %code, reason, "no topic id");
-                Err(self.error(OPERATION, topic, KafkaError::AdminOp(code)))
+                Err(self.error(OPERATION, topic, KafkaError::MetadataFetch(code)))
             }
         }
     }

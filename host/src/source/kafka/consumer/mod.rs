@@ -79,11 +79,11 @@ impl Consumer {
         events: mpsc::Sender<Event>,
     ) -> Result<Handle, Error> {
         let properties = properties::for_consumer(source, brokers, options.memory / 2)?;
-        let consumer = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::Create)?;
+        let consumer = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::create)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(Error::Create)?;
+        consumer.subscribe(&topics).map_err(Error::create)?;
         let poller = Poller::new(consumer).ok_or_else(|| {
-            Error::Create(KafkaError::ClientCreation(String::from("the consumer has no queue")))
+            Error::create(KafkaError::ClientCreation(String::from("the consumer has no queue")))
         })?;
         let (sender, commands) = crossbeam_channel::bounded(COMMANDS_MAX);
         let pool = Arc::new(ArenaPool::new(options.memory / 16));
