@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::producer::{BaseProducer, Producer};
 
 use super::{Error, native};
@@ -40,7 +41,8 @@ impl EmbeddedBroker {
         let refused = |source| Error::embedded("start", source);
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
-        config.set("log_level", "3");
+        // Nobody polls this client, so that its log would pile up.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
         let producer: BaseProducer = config.create().map_err(refused)?;
         native::set_group_delay(&producer, GROUP_DELAY);
         let bootstrap =
@@ -60,6 +62,17 @@ impl EmbeddedBroker {
             refused(rdkafka::error::KafkaError::MockCluster(rdkafka::error::RDKafkaErrorCode::Fail))
         })?;
         cluster.create_topic(topic, partitions, 1).map_err(refused)
+    }
+
+    /// Answers the next requests of a kind with these errors.
+    #[cfg(test)]
+    pub(super) fn fail_next(
+        &self,
+        request: rdkafka::types::RDKafkaApiKey,
+        errors: &[rdkafka::types::RDKafkaRespErr],
+    ) {
+        let cluster = self.producer.client().mock_cluster().expect("made with one");
+        cluster.request_errors(request, errors);
     }
 
     /// Where clients connect to, as `host:port`.
