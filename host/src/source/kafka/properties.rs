@@ -56,7 +56,9 @@ pub(super) fn for_consumer(
 ) -> Result<ClientConfig, Error> {
     let mut config = common(source, brokers)?;
     let queue_bytes = queue_bytes.max(QUEUE_BYTES_MIN);
-    let fetch_bytes = (queue_bytes / 2).clamp(QUEUE_BYTES_MIN, FETCH_BYTES_MAX);
+    // What is fetched may be compressed, and counts in the queue only once it is not: with an eighth, data
+    // that shrinks to a tenth passes the queue's bound by no more than the bound itself.
+    let fetch_bytes = (queue_bytes / 8).clamp(QUEUE_BYTES_MIN, FETCH_BYTES_MAX);
     // A record takes some 500 B in librdkafka beside its own bytes, which the queue's bound in bytes does
     // not count: with records of 1 KiB, the bound in records is met first.
     let queued_records = (queue_bytes / 1024).clamp(1_000, 100_000);
@@ -67,7 +69,7 @@ pub(super) fn for_consumer(
         // the ends of the others; librdkafka's 500 ms would be most of a slow lane's time.
         ("fetch.wait.max.ms", String::from("100")),
         ("fetch.max.bytes", fetch_bytes.to_string()),
-        ("fetch.message.max.bytes", QUEUE_BYTES_MIN.min(fetch_bytes).to_string()),
+        ("fetch.message.max.bytes", (fetch_bytes / 2).clamp(256 * 1024, QUEUE_BYTES_MIN).to_string()),
     ];
     // With the newer group protocol the broker assigns, and librdkafka refuses a strategy.
     if config.get("group.protocol") != Some("consumer") && config.get(STRATEGY).is_none() {
@@ -144,7 +146,7 @@ mod tests {
         assert_eq!(config.get("client.id"), Some("me"));
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
         assert_eq!(config.get("queued.max.messages.kbytes"), Some("8192"));
-        assert_eq!(config.get("fetch.max.bytes"), Some("4194304"));
+        assert_eq!(config.get("fetch.max.bytes"), Some("1048576"));
     }
 
     #[test]

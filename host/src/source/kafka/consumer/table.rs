@@ -26,6 +26,9 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 /// few records: 5,000 of them, all without room, are 40 MiB.
 const SHARE_MIN: usize = 16 * 1024;
 
+/// Windows that may wait beside two for each partition before those that ended early are dropped.
+const WINDOWS_SPARE: usize = 1024;
+
 /// A lane has at the most four batches before it: two in the intake and two here.
 const BATCHES_AHEAD: usize = 4;
 
@@ -137,7 +140,20 @@ impl Table {
             partition.window = Some(self.windows_begun);
             let end = Instant::now() + self.window;
             self.windows.push_back(Window { end, slot, number: self.windows_begun });
+            self.forget_windows();
         }
+    }
+
+    /// Drops windows that ended early, by a full batch, once they are the most: there is one that counts
+    /// for each partition, however many batches a window sees.
+    fn forget_windows(&mut self) {
+        if self.windows.len() <= 2 * self.slots.len() + WINDOWS_SPARE {
+            return;
+        }
+        let slots = &self.slots;
+        self.windows.retain(|window| {
+            slots[window.slot].as_ref().is_some_and(|partition| partition.window == Some(window.number))
+        });
     }
 
     /// Hands over what is finished, and pauses the partition where its lane has no room.
