@@ -20,15 +20,18 @@ use crate::record::{Batch, Epoch, TopicPartition};
 /// What the source tells the pipeline.
 #[derive(Debug)]
 pub enum Event {
-    /// The group gave these partitions; answer each with [`Command::Assign`].
+    /// The group gave these partitions; answer each with [`Command::Assign`] as soon as its start is
+    /// known. Nobody waits for it: the group and the other partitions go on.
     Assigned(Vec<TopicPartition>),
-    /// The group wants these back; answer with one [`Command::Unassign`] of them all, within the
-    /// drain's deadline.
+    /// The group wants these back, and their intakes get nothing more; answer with [`Command::Unassign`]
+    /// of each, once, within the drain's deadline. Until all of them are given back, librdkafka fetches
+    /// nothing for the partitions that stay, either.
     Revoked(Vec<TopicPartition>),
     /// The partitions are gone already (session lost): nothing more may be committed for them. Answer
-    /// with [`Command::Unassign`].
+    /// with [`Command::Unassign`]. May follow a `Revoked` of the same partitions; one answer is enough, and
+    /// a second is ignored.
     Lost(Vec<TopicPartition>),
-    /// The position is outside the partition's log.
+    /// The position is outside the partition's log; the partition rests until a [`Command::Seek`].
     OutOfRange {
         /// Where.
         partition: TopicPartition,
@@ -62,12 +65,14 @@ pub enum Command {
         /// Epoch of the batches to come.
         epoch: Epoch,
     },
-    /// Read no more of a partition, but keep it (a draining or halted lane).
+    /// Read no more of a partition, but keep it (a draining or halted lane). What no lane has taken is
+    /// dropped; what is in the intake stays there. A seek makes it go on.
     Stop {
         /// Which.
         partition: TopicPartition,
     },
-    /// Give partitions back.
+    /// Give partitions back, after the commits that came before. Their intakes are let go of, so that
+    /// [`Outlet::next`] comes to its end.
     Unassign {
         /// Which.
         partitions: Vec<TopicPartition>,
@@ -117,6 +122,7 @@ impl Intake {
     ///
     /// # Errors
     /// The batch, and whether the lane is gone (`true`) or only busy.
+    #[allow(clippy::result_large_err)] // a busy lane is no rare failure: its batch is not worth an allocation
     pub fn offer(&self, batch: Batch) -> Result<(), (Batch, bool)> {
         let bytes = batch.records.bytes();
         self.queued.fetch_add(bytes, Ordering::Relaxed);

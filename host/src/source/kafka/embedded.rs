@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::producer::{BaseProducer, Producer};
 
 use super::{Error, native};
@@ -37,10 +38,11 @@ impl EmbeddedBroker {
     /// # Errors
     /// When no port can be opened.
     pub fn start() -> Result<Self, Error> {
-        let refused = |source| Error::Embedded { operation: "start", source };
+        let refused = |source| Error::embedded("start", source);
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
-        config.set("log_level", "3");
+        // Nobody polls this client, so that its log would pile up.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
         let producer: BaseProducer = config.create().map_err(refused)?;
         native::set_group_delay(&producer, GROUP_DELAY);
         let bootstrap =
@@ -55,11 +57,22 @@ impl EmbeddedBroker {
     /// # Errors
     /// When it exists already, or the number is not positive.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
-        let refused = |source| Error::Embedded { operation: "make a topic", source };
+        let refused = |source| Error::embedded("make a topic", source);
         let cluster = self.producer.client().mock_cluster().ok_or_else(|| {
             refused(rdkafka::error::KafkaError::MockCluster(rdkafka::error::RDKafkaErrorCode::Fail))
         })?;
         cluster.create_topic(topic, partitions, 1).map_err(refused)
+    }
+
+    /// Answers the next requests of a kind with these errors.
+    #[cfg(test)]
+    pub(super) fn fail_next(
+        &self,
+        request: rdkafka::types::RDKafkaApiKey,
+        errors: &[rdkafka::types::RDKafkaRespErr],
+    ) {
+        let cluster = self.producer.client().mock_cluster().expect("made with one");
+        cluster.request_errors(request, errors);
     }
 
     /// Where clients connect to, as `host:port`.

@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// The client could not be made of properties that are each valid.
     #[error("the Kafka client could not be made of `source.properties`")]
-    Create(#[source] KafkaError),
+    Create(#[source] Box<KafkaError>),
     /// No broker answered.
     #[error(
         "no answer from Kafka at `{brokers}` within {seconds} s to `{operation}`; check `source.brokers`, the \
@@ -76,7 +76,7 @@ pub enum Error {
         subject: String,
         /// The answer.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// The broker answered with something that makes no sense.
     #[error("Kafka at `{brokers}` answered `{operation}` for `{subject}` with {answer}")]
@@ -103,7 +103,7 @@ pub enum Error {
         operation: &'static str,
         /// Why not.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// What feeds the embedded broker could not be read.
     #[error("can't read `{path}`, which `source.feed` names")]
@@ -117,6 +117,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The client could not be made.
+    pub(super) fn create(source: KafkaError) -> Self {
+        Self::Create(Box::new(source))
+    }
+
+    /// The embedded broker could not do something.
+    pub(super) fn embedded(operation: &'static str, source: KafkaError) -> Self {
+        Self::Embedded { operation, source: Box::new(source) }
+    }
+
     /// Sorts librdkafka's answer to a request.
     pub(super) fn from_request(
         brokers: &str,
@@ -140,7 +150,10 @@ impl Error {
                 Self::TopicMissing { topic: subject.to_owned(), brokers }
             }
             Some(code) if is_denied(code) => Self::Denied { brokers, operation, reason: code.to_string() },
-            _ => Self::Request { brokers, operation, subject: subject.to_owned(), source },
+            _ => {
+                let source = Box::new(source);
+                Self::Request { brokers, operation, subject: subject.to_owned(), source }
+            }
         }
     }
 }

@@ -69,8 +69,10 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Feeder {
     shared: Arc<Shared>,
-    join: Arc<Mutex<Option<JoinHandle<Result<(), Error>>>>>,
+    join: Arc<Mutex<Option<Outcome>>>,
 }
+
+type Outcome = JoinHandle<Result<(), Error>>;
 
 impl Feeder {
     /// Starts to feed: record after record into partition after partition, without keys, each line's
@@ -228,7 +230,7 @@ fn producer(broker: &EmbeddedBroker, partitions: usize) -> Result<BaseProducer<A
         failure: Mutex::new(None),
     };
     BaseProducer::from_config_and_context(&config, acknowledgements)
-        .map_err(|source| Error::Embedded { operation: "make a producer", source })
+        .map_err(|source| Error::embedded("make a producer", source))
 }
 
 /// What one partition of the broker holds beyond its lane.
@@ -335,7 +337,7 @@ impl Run {
         let mut record = BaseRecord::<[u8], [u8]>::to(&topic).partition(number).payload(line);
         while let Err((error, refused)) = self.producer.send(record) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                return Err(Error::Embedded { operation: "take a record", source: error });
+                return Err(Error::embedded("take a record", error));
             }
             self.producer.poll(FULL_WAIT);
             self.check()?;
@@ -352,7 +354,7 @@ impl Run {
 
     fn check(&self) -> Result<(), Error> {
         let failure = self.producer.context().failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        failure.map_or(Ok(()), |source| Err(Error::Embedded { operation: "take a record", source }))
+        failure.map_or(Ok(()), |source| Err(Error::embedded("take a record", source)))
     }
 
     /// Waits until each record is acknowledged, and notes the ends.
@@ -364,7 +366,7 @@ impl Run {
             self.check()?;
             if Instant::now() >= deadline {
                 let source = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-                return Err(Error::Embedded { operation: "take the last records", source });
+                return Err(Error::embedded("take the last records", source));
             }
         }
         let ends = self.producer.context().ends.iter().map(|end| end.load(Ordering::Acquire)).collect();

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer};
@@ -116,6 +117,27 @@ impl<C: ConsumerContext> Poller<C> {
 fn consumer_queue<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Queue> {
     // SAFETY: the client is alive, and the call returns a reference of our own or null.
     NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) }).map(Queue)
+}
+
+/// Sends offsets to the group; the answer comes as [`Kind::Committed`]. rdkafka's asynchronous commit has
+/// no answer at all where events are polled.
+pub(super) fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+) -> Result<(), RDKafkaErrorCode> {
+    let queue = consumer_queue(consumer).ok_or(RDKafkaErrorCode::UnknownGroup)?;
+    // SAFETY: client, list and queue are alive; the list is copied, and the request takes a reference of
+    // its own to the queue. With a queue and without a callback, the answer is an event of that queue.
+    let code = RDKafkaErrorCode::from(unsafe {
+        sys::rd_kafka_commit_queue(
+            consumer.client().native_ptr(),
+            offsets.ptr(),
+            queue.0.as_ptr(),
+            None,
+            ptr::null_mut(),
+        )
+    });
+    if code == RDKafkaErrorCode::NoError { Ok(()) } else { Err(code) }
 }
 
 /// One event of a queue, which lives no longer than the queue's client.

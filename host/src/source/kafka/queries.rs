@@ -60,7 +60,7 @@ impl Queries {
     /// A property that librdkafka refuses.
     pub fn new(source: &Source, brokers: &str) -> Result<Self, Error> {
         let properties = properties::for_queries(source, brokers)?;
-        let client = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::Create)?;
+        let client = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::create)?;
         Ok(Self {
             client,
             brokers: brokers.to_owned(),
@@ -84,6 +84,7 @@ impl Queries {
     pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, Error> {
         const OPERATION: &str = "describe the topic";
         let refused = |source| self.error(OPERATION, topic, source);
+        self.drain();
         let metadata = self.client.fetch_metadata(Some(topic), self.timeout).map_err(refused)?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(refused(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)));
@@ -109,6 +110,7 @@ impl Queries {
         if self.embedded {
             return self.partitions(topic).map(|_| format!("{EMBEDDED_TOPIC_ID_PREFIX}{topic}"));
         }
+        self.drain();
         match native::topic_id(&self.client, topic, self.timeout) {
             Ok(Some(id)) => Ok(id),
             Ok(None) => Err(Error::Answer {
@@ -119,7 +121,7 @@ impl Queries {
             }),
             Err((code, reason)) => {
                 tracing::debug!(topic, %code, reason, "no topic id");
-                Err(self.error(OPERATION, topic, KafkaError::AdminOp(code)))
+                Err(self.error(OPERATION, topic, KafkaError::MetadataFetch(code)))
             }
         }
     }
@@ -130,6 +132,7 @@ impl Queries {
     /// As [`Queries::partitions`].
     pub fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks, Error> {
         const OPERATION: &str = "ask for the ends of the log";
+        self.drain();
         let (low, high) = self
             .client
             .fetch_watermarks(&partition.topic, partition.partition, self.timeout)
@@ -154,6 +157,7 @@ impl Queries {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        self.drain();
         let list = list_of(partitions, Offset::Invalid);
         let answer = self
             .client
@@ -181,6 +185,7 @@ impl Queries {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        self.drain();
         let list = list_of(partitions, Offset::Offset(time_ms.max(0)));
         let answer = self
             .client
@@ -190,6 +195,18 @@ impl Queries {
             Offset::Offset(offset) => u64::try_from(offset).ok(),
             _ => None,
         })
+    }
+
+    /// Takes what librdkafka has to say (its log, lost connections), or it would pile up: nobody polls
+    /// this client otherwise.
+    fn drain(&self) {
+        const EVENTS_MAX: usize = 256;
+        for _ in 0..EVENTS_MAX {
+            // `None` also stands for an event that was taken care of, so that it is no sign of the end.
+            if let Some(Err(error)) = self.client.poll(Duration::ZERO) {
+                tracing::debug!(%error, "the client for questions met an error");
+            }
+        }
     }
 
     /// Picks the answers in the order of the question.

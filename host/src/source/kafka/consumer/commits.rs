@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::native::Place;
+use super::super::native::{self, Place};
 use super::Context;
 use crate::record::TopicPartition;
 
@@ -75,7 +75,7 @@ impl Commits {
         }
         self.not_before = None;
         let notes = std::mem::take(&mut self.waiting);
-        match consumer.commit(&list(&notes), CommitMode::Async) {
+        match native::commit(consumer, &list(&notes)) {
             Ok(()) => {
                 self.sent.extend(notes);
                 self.requests += 1;

@@ -79,11 +79,11 @@ impl Consumer {
         events: mpsc::Sender<Event>,
     ) -> Result<Handle, Error> {
         let properties = properties::for_consumer(source, brokers, options.memory / 2)?;
-        let consumer = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::Create)?;
+        let consumer = BaseConsumer::from_config_and_context(&properties, Context).map_err(Error::create)?;
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(Error::Create)?;
+        consumer.subscribe(&topics).map_err(Error::create)?;
         let poller = Poller::new(consumer).ok_or_else(|| {
-            Error::Create(KafkaError::ClientCreation(String::from("the consumer has no queue")))
+            Error::create(KafkaError::ClientCreation(String::from("the consumer has no queue")))
         })?;
         let (sender, commands) = crossbeam_channel::bounded(COMMANDS_MAX);
         let pool = Arc::new(ArenaPool::new(options.memory / 16));
@@ -215,3 +215,84 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::record::Epoch;
+    use crate::source::kafka::EmbeddedBroker;
+    use crate::source::kafka::test_support::{partition, real_source};
+    use crate::source::{Outlet, intake};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn join(broker: &EmbeddedBroker) -> (Handle, mpsc::Receiver<Event>) {
+        let mut source = real_source("t");
+        for (key, value) in [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200")] {
+            source.properties.insert(key.to_owned(), Secret::new(value));
+        }
+        let batch = config::Batch {
+            bytes: NonZeroUsize::MIN,
+            records: NonZeroUsize::MIN,
+            window: Duration::from_millis(20),
+        };
+        let (sender, events) = mpsc::channel(4);
+        let options = Options { batch, memory: 1 << 20, taken_in: None };
+        (Consumer::spawn(&source, broker.bootstrap(), options, sender).expect("valid"), events)
+    }
+
+    async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
+        tokio::time::timeout(PATIENCE, events.recv()).await.expect("in time").expect("the source lives")
+    }
+
+    fn assign(handle: &Handle, epoch: u64) -> Outlet {
+        let (intake, outlet) = intake();
+        let assign = Command::Assign { partition: partition("t", 0), start: 0, epoch: Epoch(epoch), intake };
+        handle.send(assign).expect("the source listens");
+        outlet
+    }
+
+    #[tokio::test]
+    async fn a_lost_session_is_told_and_the_member_comes_back() {
+        let broker = EmbeddedBroker::start().expect("a free port");
+        broker.create_topic("t", 1).expect("new");
+        let (handle, mut events) = join(&broker);
+        assert!(matches!(next(&mut events).await, Event::Assigned(_)));
+        let mut lane = assign(&handle, 1);
+        broker.fail_next(RDKafkaApiKey::Heartbeat, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID]);
+        let Event::Lost(lost) = next(&mut events).await else { panic!("the session was lost") };
+        assert_eq!(lost, [partition("t", 0)]);
+        handle.send(Command::Unassign { partitions: lost.clone() }).expect("the source listens");
+        assert!(lane.next().await.is_none(), "the intake is let go of");
+        // A second answer, such as a drain's that was under way, does not touch what comes next.
+        handle.send(Command::Unassign { partitions: lost }).expect("the source listens");
+        assert!(matches!(next(&mut events).await, Event::Assigned(_)));
+        let _lane = assign(&handle, 2);
+        handle.send(Command::Close).expect("the source listens");
+        handle.join().expect("an orderly end");
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_end_the_source() {
+        let broker = EmbeddedBroker::start().expect("a free port");
+        broker.create_topic("t", 1).expect("new");
+        broker.fail_next(
+            RDKafkaApiKey::JoinGroup,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED],
+        );
+        let (handle, mut events) = join(&broker);
+        match next(&mut events).await {
+            Event::Fatal(Error::Denied { brokers, .. }) => assert_eq!(brokers, broker.bootstrap()),
+            other => panic!("{other:?}"),
+        }
+        handle.send(Command::Close).expect("the source listens");
+        handle.join().expect("an orderly end");
+        let refused = handle.send(Command::Close).expect_err("nobody listens");
+        assert!(refused.ended);
+    }
+}

@@ -1,9 +1,9 @@
 //! All partitions of the poll thread: windows, room and memory.
 //!
-//! Owns which partition is paused and why. A partition is paused when its lane has no room for what is
-//! finished, when it holds half of its share of a memory that is half full, or when memory is full; it
-//! goes on at an eighth: pausing throws away what librdkafka prefetched, so that it must not flap.
-//! Invariant: what is done for a record does not grow with the number of partitions.
+//! Owns which partition is paused and why: its lane has no room for what is finished, or memory is half
+//! full and it holds half of its share. It goes on at an eighth: pausing throws away what librdkafka
+//! prefetched, so that it must not flap. A lane that takes nothing keeps no more than its share from the
+//! others. Invariant: what is done for a record does not grow with the number of partitions.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,8 +23,11 @@ use crate::source::pool::ArenaPool;
 const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A lane's share of memory never falls below this, or thousands of partitions would make batches of a
-/// few records; all together stay bounded, since memory that is full pauses whatever brings a record.
-const SHARE_MIN: usize = 64 * 1024;
+/// few records: 5,000 of them, all without room, are 40 MiB.
+const SHARE_MIN: usize = 16 * 1024;
+
+/// Windows that may wait beside two for each partition before those that ended early are dropped.
+const WINDOWS_SPARE: usize = 1024;
 
 /// A lane has at the most four batches before it: two in the intake and two here.
 const BATCHES_AHEAD: usize = 4;
@@ -137,7 +140,20 @@ impl Table {
             partition.window = Some(self.windows_begun);
             let end = Instant::now() + self.window;
             self.windows.push_back(Window { end, slot, number: self.windows_begun });
+            self.forget_windows();
         }
+    }
+
+    /// Drops windows that ended early, by a full batch, once they are the most: there is one that counts
+    /// for each partition, however many batches a window sees.
+    fn forget_windows(&mut self) {
+        if self.windows.len() <= 2 * self.slots.len() + WINDOWS_SPARE {
+            return;
+        }
+        let slots = &self.slots;
+        self.windows.retain(|window| {
+            slots[window.slot].as_ref().is_some_and(|partition| partition.window == Some(window.number))
+        });
     }
 
     /// Hands over what is finished, and pauses the partition where its lane has no room.
@@ -174,15 +190,13 @@ impl Table {
 
     /// Memory is half full or worse, and this partition just brought a record.
     fn relieve(&mut self, consumer: &BaseConsumer<Context>, slot: usize) {
-        let full = self.held + self.queued >= self.budget;
         let half_share = self.share() / 2;
         let Some(partition) = self.slots[slot].as_mut() else { return };
-        if !full && partition.waiting_bytes() < half_share {
-            return;
+        if partition.waiting_bytes() >= half_share {
+            partition.finish();
+            self.pause_slot(consumer, slot);
+            self.settle(consumer, slot);
         }
-        partition.finish();
-        self.pause_slot(consumer, slot);
-        self.settle(consumer, slot);
     }
 
     /// What is due: windows that ended, lanes that have room again.
@@ -216,13 +230,11 @@ impl Table {
 
     fn may_resume(&self, slot: usize) -> bool {
         let most = self.share().min(self.limits.bytes.saturating_mul(BATCHES_AHEAD)) / 8;
-        let memory = self.held + self.queued < self.budget / 4 * 3;
         self.slots[slot].as_ref().is_some_and(|partition| {
             partition.paused
                 && !partition.stopped
                 && !partition.is_blocked()
                 && partition.waiting_bytes() <= most
-                && memory
         })
     }
 

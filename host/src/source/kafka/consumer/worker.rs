@@ -224,6 +224,8 @@ impl State {
         }
         for partition in partitions {
             if !self.assignment.owns(&partition) {
+                // A failed commit must not be tried again over the next owner's.
+                self.commits.forget(&partition);
                 self.table.remove(&partition);
             }
         }
