@@ -1,1 +1,14 @@
 //! Vanne's host: reads Kafka partitions, runs WebAssembly transforms, delivers objects exactly once.
+//!
+//! Each folder is a stage and imports only the leaves (`record`, `clock`, `retry`, `codec`, `store`,
+//! `telemetry`) and `config`; `pipeline` alone knows the order of the stages. Read `record` for the
+//! nouns, then `pipeline` for the way that they go.
+
+pub mod clock;
+pub mod config;
+pub mod ledger;
+pub mod record;
+pub mod retry;
+pub mod sink;
+pub mod source;
+pub mod store;

@@ -1,0 +1,120 @@
+//! What became of a batch's records in the transforms: verdicts that point into the input (forward) or
+//! into an arena of what was made new (replace, emit).
+//!
+//! Owns the shape and the accounts. Invariant: each input of the batch is exactly one of dropped, dead
+//! (`failed`) or kept (it stands in `outputs` or `partial`), unless `retry_from` cut the batch short.
+
+use super::{Arena, RecordRef};
+
+/// Why a record, or one of its outputs, could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A short stable word for machines, such as `BadTime`.
+    pub code: String,
+    /// What a person needs to mend it.
+    pub detail: String,
+}
+
+/// A record that is to come again, with all after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postponement {
+    /// A short stable word for machines.
+    pub code: String,
+    /// Why, for people.
+    pub reason: String,
+    /// When to try again, in milliseconds; `None` leaves it to the host's backoff.
+    pub after_ms: Option<u32>,
+}
+
+/// What a transform added to a record without touching its key or value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotation {
+    /// Names of the sinks it goes to; empty: every sink that takes records without routes.
+    pub routes: Vec<String>,
+    /// Values for `!{partition:NAME}` in a prefix.
+    pub partition_keys: Vec<(String, String)>,
+    /// Headers beside those of the record.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Which arena holds an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputSource {
+    /// The input record itself, unchanged.
+    Input,
+    /// The record at this position of [`Transformed::produced`].
+    Produced(u32),
+}
+
+/// One record to deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Position in the batch of the record that it came from.
+    pub input: u32,
+    /// Which of the records that its offset became.
+    pub index: u32,
+    /// Where its bytes are.
+    pub source: OutputSource,
+    /// Position in [`Transformed::annotations`].
+    pub annotation: Option<u32>,
+}
+
+/// A failure and the record that it struck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Position in the batch.
+    pub input: u32,
+    /// Which output failed; `None`: the record as a whole.
+    pub index: Option<u32>,
+    /// The value of the output that failed, where there is one.
+    pub value: Option<Vec<u8>>,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// The results of a batch.
+#[derive(Debug, Default)]
+pub struct Transformed {
+    /// Records to deliver, in order of their inputs.
+    pub outputs: Vec<Output>,
+    /// Bytes of the outputs that are not their input.
+    pub produced: Arena,
+    /// Annotations that outputs refer to.
+    pub annotations: Vec<Annotation>,
+    /// Inputs that were filtered out.
+    pub dropped: u64,
+    /// Inputs that failed as a whole.
+    pub failed: Vec<Failed>,
+    /// Outputs that failed, of inputs that are kept.
+    pub partial: Vec<Failed>,
+    /// From this input on, the batch is to come again.
+    pub retry_from: Option<(u32, Postponement)>,
+}
+
+impl Transformed {
+    /// Forgets the results and keeps the memory.
+    pub fn clear(&mut self) {
+        self.outputs.clear();
+        self.produced.clear();
+        self.annotations.clear();
+        self.dropped = 0;
+        self.failed.clear();
+        self.partial.clear();
+        self.retry_from = None;
+    }
+
+    /// The record that an output stands for; `input` is the arena of the batch.
+    #[must_use]
+    pub fn record<'a>(&'a self, input: &'a Arena, output: &Output) -> RecordRef<'a> {
+        match output.source {
+            OutputSource::Input => RecordRef { index: output.index, ..input.record(output.input as usize) },
+            OutputSource::Produced(position) => self.produced.record(position as usize),
+        }
+    }
+
+    /// The annotation of an output.
+    #[must_use]
+    pub fn annotation(&self, output: &Output) -> Option<&Annotation> {
+        output.annotation.map(|position| &self.annotations[position as usize])
+    }
+}

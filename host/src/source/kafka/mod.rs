@@ -1,0 +1,5 @@
+//! Kafka through librdkafka; `rdkafka` appears only here.
+
+mod error;
+
+pub use error::Error;
