@@ -26,10 +26,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// From topics of a broker to a place, as JSON lines: quick to cut, quick to notice that a member died.
     pub(crate) fn new(name: &str, kafka: &Kafka, topics: &[&str], sink: &Location) -> Self {
-        let pipeline = Self {
-            tables: BTreeMap::new(),
-            appendix: String::new(),
-        };
+        let pipeline = Self { tables: BTreeMap::new(), appendix: String::new() };
         pipeline
             .set("name", format!("{name:?}"))
             .set("source.type", r#""kafka""#)
@@ -52,10 +49,7 @@ impl Pipeline {
     /// Sets a key, `table.key`, to a value as TOML writes it. A dot in the table's name makes a table of a table.
     pub(crate) fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         let (table, key) = key.rsplit_once('.').unwrap_or(("", key));
-        self.tables
-            .entry(table.to_owned())
-            .or_default()
-            .insert(key.to_owned(), value.into());
+        self.tables.entry(table.to_owned()).or_default().insert(key.to_owned(), value.into());
         self
     }
 
@@ -105,15 +99,8 @@ pub(crate) struct Launch {
 impl Launch {
     /// Any command of the binary: `host <arguments>`, run in `folder`, where its output is captured.
     pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Self {
-        let arguments = arguments
-            .iter()
-            .map(|argument| (*argument).to_owned())
-            .collect();
-        Self {
-            arguments,
-            environment: Vec::new(),
-            folder: folder.to_path_buf(),
-        }
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self { arguments, environment: Vec::new(), folder: folder.to_path_buf() }
     }
 
     /// `host run <pipeline file>`, run in the file's folder.
@@ -156,11 +143,7 @@ impl Launch {
             .stdout(File::create(&stdout).expect("the folder can be written"))
             .stderr(File::create(&stderr).expect("the folder can be written"));
         let child = spawn(command).expect("the host starts");
-        Host {
-            child,
-            stdout,
-            stderr,
-        }
+        Host { child, stdout, stderr }
     }
 }
 
@@ -214,14 +197,10 @@ impl Host {
     pub(crate) fn expect_exit(&mut self, deadline: Duration, code: i32) {
         match self.wait(deadline) {
             Some(status) if status.code() == Some(code) => {}
-            Some(status) => panic!(
-                "the host ended with {status}, not code {code}; it said:\n{}",
-                self.last_words()
-            ),
-            None => panic!(
-                "the host did not end in {deadline:?}; it said:\n{}",
-                self.last_words()
-            ),
+            Some(status) => {
+                panic!("the host ended with {status}, not code {code}; it said:\n{}", self.last_words())
+            }
+            None => panic!("the host did not end in {deadline:?}; it said:\n{}", self.last_words()),
         }
     }
 
@@ -230,14 +209,10 @@ impl Host {
         use std::os::unix::process::ExitStatusExt as _;
         match self.wait(deadline) {
             Some(status) if status.signal() == Some(9) => {}
-            Some(status) => panic!(
-                "the host ended with {status}, not by SIGKILL; it said:\n{}",
-                self.last_words()
-            ),
-            None => panic!(
-                "the host did not crash in {deadline:?}; it said:\n{}",
-                self.last_words()
-            ),
+            Some(status) => {
+                panic!("the host ended with {status}, not by SIGKILL; it said:\n{}", self.last_words())
+            }
+            None => panic!("the host did not crash in {deadline:?}; it said:\n{}", self.last_words()),
         }
     }
 
@@ -254,32 +229,19 @@ impl Host {
     /// Waits until its log holds a text.
     pub(crate) fn expect_log(&mut self, text: &str, deadline: Duration) {
         let logged = until(deadline, || self.stderr().contains(text));
-        assert!(
-            logged,
-            "the host did not log `{text}` in {deadline:?}; it said:\n{}",
-            self.last_words()
-        );
+        assert!(logged, "the host did not log `{text}` in {deadline:?}; it said:\n{}", self.last_words());
     }
 
     /// The most memory it ever held, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = read(
-            &Path::new("/proc")
-                .join(self.pid().to_string())
-                .join("status"),
-        );
+        let status = read(&Path::new("/proc").join(self.pid().to_string()).join("status"));
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes =
-            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kibibytes.expect("the process runs") * 1024
     }
 
     fn last_words(&self) -> String {
-        format!(
-            "{}\n{}",
-            process::tail(&self.stdout, 20),
-            process::tail(&self.stderr, 40)
-        )
+        format!("{}\n{}", process::tail(&self.stdout, 20), process::tail(&self.stderr, 40))
     }
 }
 
@@ -290,7 +252,5 @@ impl Drop for Host {
 }
 
 fn read(path: &Path) -> String {
-    std::fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

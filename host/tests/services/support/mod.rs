@@ -4,10 +4,7 @@
 //! All of it blocks and none of it needs a runtime around it, so it can be called from `#[test]` and from
 //! `#[tokio::test]` alike.
 
-#![allow(
-    dead_code,
-    reason = "a library for the tests of this target, of which each needs another part"
-)]
+#![allow(dead_code, reason = "a library for the tests of this target, of which each needs another part")]
 
 pub(crate) mod host;
 pub(crate) mod kafka;
@@ -39,12 +36,10 @@ where
             .build()
             .expect("a runtime starts")
     });
-    std::thread::scope(
-        |scope| match scope.spawn(|| runtime.block_on(future)).join() {
-            Ok(output) => output,
-            Err(panic) => std::panic::resume_unwind(panic),
-        },
-    )
+    std::thread::scope(|scope| match scope.spawn(|| runtime.block_on(future)).join() {
+        Ok(output) => output,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 /// Asks again every 20 ms until the answer is true; false when `patience` is over.
@@ -64,11 +59,7 @@ pub(crate) fn until(patience: Duration, mut asks: impl FnMut() -> bool) -> bool 
 /// A name that no other test of this machine has: for topics, groups, buckets. Lower case letters, digits and `-`.
 pub(crate) fn unique(stem: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "{stem}-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Where `.ci/servers` puts the servers.
@@ -76,22 +67,16 @@ pub(crate) fn servers_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("VANNE_SERVERS") {
         return folder.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let home = std::env::var_os("HOME").expect("`HOME` is set");
-            PathBuf::from(home).join(".cache")
-        });
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").expect("`HOME` is set");
+        PathBuf::from(home).join(".cache")
+    });
     cache.join("vanne-servers")
 }
 
 /// A file of a server that must be there.
 pub(crate) fn required(server: &str, file: &str) -> PathBuf {
     let path = servers_folder().join(server).join(file);
-    assert!(
-        path.exists(),
-        "`{}` is not there: run `.ci/servers`, which gets {server}",
-        path.display()
-    );
+    assert!(path.exists(), "`{}` is not there: run `.ci/servers`, which gets {server}", path.display());
     path
 }

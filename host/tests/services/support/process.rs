@@ -46,12 +46,7 @@ impl Signal {
 /// Sends a signal to a process of ours. A process that is gone by now is no error.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     Command::new("sh")
-        .args([
-            "-c",
-            r#"kill -s "$0" "$1""#,
-            signal.name(),
-            &pid.to_string(),
-        ])
+        .args(["-c", r#"kill -s "$0" "$1""#, signal.name(), &pid.to_string()])
         .stderr(Stdio::null())
         .status()
         .expect("`sh` runs");
@@ -61,10 +56,8 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 pub(crate) fn tied(program: impl AsRef<std::ffi::OsStr>) -> Command {
     static HAS_SETPRIV: OnceLock<bool> = OnceLock::new();
     let has_setpriv = *HAS_SETPRIV.get_or_init(|| {
-        let probe = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "true"])
-            .stderr(Stdio::null())
-            .status();
+        let probe =
+            Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).stderr(Stdio::null()).status();
         probe.is_ok_and(|status| status.success())
     });
     if !has_setpriv {
@@ -88,17 +81,13 @@ pub(crate) fn spawn(command: Command) -> io::Result<Child> {
         let (tx, orders) = mpsc::channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, answer) in orders {
-                answer
-                    .send(command.spawn())
-                    .expect("the one who ordered it waits");
+                answer.send(command.spawn()).expect("the one who ordered it waits");
             }
         });
         tx
     });
     let (answer, rx) = mpsc::sync_channel(1);
-    nursery
-        .send((command, answer))
-        .expect("the nursery never ends");
+    nursery.send((command, answer)).expect("the nursery never ends");
     rx.recv().expect("the nursery answers")
 }
 
@@ -112,10 +101,7 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
-    panic!(
-        "no port from {FIRST_PORT} to {} is free",
-        FIRST_PORT + PORTS
-    );
+    panic!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS);
 }
 
 /// A folder for one server or one test, on the disk of the build. Removed on drop; what an earlier process left is
@@ -151,9 +137,8 @@ fn sweep(root: &Path) {
 
 /// The last lines of a log, for the message of a failure.
 pub(crate) fn tail(log: &Path, lines: usize) -> String {
-    let text = std::fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text =
+        std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let skip = text.lines().count().saturating_sub(lines);
     text.lines().skip(skip).collect::<Vec<_>>().join("\n")
 }
@@ -176,13 +161,7 @@ impl Server {
         ready: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<Self, String> {
         let child = Mutex::new(spawn_logged(launch(), &log));
-        let server = Self {
-            name,
-            launch: Box::new(launch),
-            ready: Box::new(ready),
-            child,
-            log,
-        };
+        let server = Self { name, launch: Box::new(launch), ready: Box::new(ready), child, log };
         server.wait_ready()?;
         Ok(server)
     }
@@ -197,9 +176,7 @@ impl Server {
     pub(crate) fn stop(&self) {
         let mut child = self.child();
         signal(child.id(), Signal::Terminate);
-        if !until(Duration::from_secs(20), || {
-            matches!(child.try_wait(), Ok(Some(_)))
-        }) {
+        if !until(Duration::from_secs(20), || matches!(child.try_wait(), Ok(Some(_)))) {
             kill(&mut child);
         }
     }
@@ -227,15 +204,9 @@ impl Server {
         if exit.is_none() && (self.ready)() {
             return Ok(());
         }
-        let ended = exit.map_or_else(
-            || "does not answer".to_owned(),
-            |status| format!("ended with {status}"),
-        );
-        Err(format!(
-            "{} {ended}; its log ends with:\n{}",
-            self.name,
-            tail(&self.log, 20)
-        ))
+        let ended =
+            exit.map_or_else(|| "does not answer".to_owned(), |status| format!("ended with {status}"));
+        Err(format!("{} {ended}; its log ends with:\n{}", self.name, tail(&self.log, 20)))
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -283,11 +254,7 @@ pub(crate) fn wait_for_end(child: &mut Child, deadline: Duration) -> Option<Exit
 }
 
 fn spawn_logged(mut command: Command, log: &Path) -> Child {
-    let out = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .expect("the log can be written");
+    let out = File::options().create(true).append(true).open(log).expect("the log can be written");
     let err = out.try_clone().expect("the log can be opened twice");
     command.stdin(Stdio::null()).stdout(out).stderr(err);
     let program = format!("{command:?}");

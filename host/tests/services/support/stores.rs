@@ -98,12 +98,7 @@ impl Store {
         };
         // A store may be up and still refuse: it is ready when it takes a bucket, or has it.
         let ready = move || matches!(create_bucket(kind, port, "ready"), Ok(200 | 201 | 409));
-        Ok(Self {
-            kind,
-            server: Server::start(kind.name(), log, launch, ready)?,
-            port,
-            _folder: folder,
-        })
+        Ok(Self { kind, server: Server::start(kind.name(), log, launch, ready)?, port, _folder: folder })
     }
 
     /// The process: to stop it, start it again, or make it hang.
@@ -115,10 +110,7 @@ impl Store {
     pub(crate) fn bucket(&self, stem: &str) -> Location {
         let name = unique(stem);
         let status = create_bucket(self.kind, self.port, &name).expect("the store answers");
-        assert!(
-            matches!(status, 200 | 201),
-            "bucket `{name}` can't be made: status {status}"
-        );
+        assert!(matches!(status, 200 | 201), "bucket `{name}` can't be made: status {status}");
         self.location(&name)
     }
 
@@ -148,10 +140,7 @@ impl Store {
         };
         Location {
             url: format!("{scheme}://{bucket}"),
-            options: options
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
+            options: options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         }
     }
 }
@@ -175,15 +164,12 @@ fn create_s3_bucket(port: u16, name: &str) -> std::io::Result<u16> {
         .build()
         .expect("a complete configuration");
     let root = object_store::path::Path::default();
-    let url =
-        wait(store.signed_url(http_put(), &root, Duration::from_secs(60))).expect("a signature");
+    let url = wait(store.signed_url(http_put(), &root, Duration::from_secs(60))).expect("a signature");
     request(port, "PUT", &url[url::Position::BeforePath..], &[])
 }
 
 fn create_azure_container(port: u16, name: &str) -> std::io::Result<u16> {
-    let date = jiff::Timestamp::now()
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string();
+    let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let to_sign = format!(
         "PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:{AZURE_VERSION}\n\
          /{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{name}\nrestype:container"
@@ -191,28 +177,15 @@ fn create_azure_container(port: u16, name: &str) -> std::io::Result<u16> {
     let key = BASE64_STANDARD.decode(AZURE_KEY).expect("base64");
     let signature = BASE64_STANDARD.encode(hmac_sha256(&key, to_sign.as_bytes()));
     let authorization = format!("SharedKey {AZURE_ACCOUNT}:{signature}");
-    let headers = [
-        ("x-ms-date", &*date),
-        ("x-ms-version", AZURE_VERSION),
-        ("authorization", &*authorization),
-    ];
-    request(
-        port,
-        "PUT",
-        &format!("/{AZURE_ACCOUNT}/{name}?restype=container"),
-        &headers,
-    )
+    let headers =
+        [("x-ms-date", &*date), ("x-ms-version", AZURE_VERSION), ("authorization", &*authorization)];
+    request(port, "PUT", &format!("/{AZURE_ACCOUNT}/{name}?restype=container"), &headers)
 }
 
 fn minio(data: &Path, port: u16, console: u16) -> Command {
     let mut command = tied(required("minio", "minio"));
     command
-        .args([
-            "server",
-            "--quiet",
-            "--address",
-            &format!("127.0.0.1:{port}"),
-        ])
+        .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")])
         .args(["--console-address", &format!("127.0.0.1:{console}")])
         .arg(data)
         .env("MINIO_ROOT_USER", ACCESS_KEY)
@@ -235,17 +208,8 @@ fn versitygw(data: &Path, port: u16) -> Command {
 fn azurite(data: &Path, port: u16) -> Command {
     let mut command = tied("node");
     command
-        .arg(required(
-            "azurite",
-            "node_modules/azurite/dist/src/blob/main.js",
-        ))
-        .args([
-            "--blobHost",
-            "127.0.0.1",
-            "--blobPort",
-            &port.to_string(),
-            "--location",
-        ])
+        .arg(required("azurite", "node_modules/azurite/dist/src/blob/main.js"))
+        .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string(), "--location"])
         .arg(data)
         .args(["--silent", "--skipApiVersionCheck", "--disableTelemetry"]);
     command
@@ -257,17 +221,10 @@ fn http_put<M: std::str::FromStr>() -> M {
 }
 
 /// One request without a body over plain HTTP; answers the status.
-fn request(
-    port: u16,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-) -> std::io::Result<u16> {
-    let mut stream =
-        TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1))?;
+fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut text =
-        format!("{method} {target} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n");
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -276,10 +233,7 @@ fn request(
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {answer}")))
 }
 
@@ -292,13 +246,6 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     } else {
         block[..key.len()].copy_from_slice(key);
     }
-    let inner = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize()
-        .to_vec()
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().to_vec()
 }

@@ -26,10 +26,7 @@ const PROPERTIES: [(&str, &str); 27] = [
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
-    (
-        "listener.security.protocol.map",
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    ),
+    ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
     ("inter.broker.listener.name", "PLAINTEXT"),
     ("num.partitions", "4"),
     ("auto.create.topics.enable", "false"),
@@ -58,10 +55,7 @@ const PROPERTIES: [(&str, &str); 27] = [
 /// `java` with the broker's classes and a small heap; the class to run comes next.
 pub(super) fn java() -> Command {
     let mut command = tied("java");
-    command
-        .args(JAVA_OPTIONS)
-        .arg("-cp")
-        .arg(required("kafka", "libs").join("*"));
+    command.args(JAVA_OPTIONS).arg("-cp").arg(required("kafka", "libs").join("*"));
     command
 }
 
@@ -92,19 +86,11 @@ pub(super) fn write_properties(
 pub(super) fn format_storage(properties: &Path) -> Result<String, String> {
     let id = unique("vanne-cluster");
     let mut command = java();
-    command
-        .arg("kafka.tools.StorageTool")
-        .args(["format", "-t", &id, "-c"])
-        .arg(properties);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("`java` does not start: {error}"))?;
+    command.arg("kafka.tools.StorageTool").args(["format", "-t", &id, "-c"]).arg(properties);
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("`java` does not start: {error}"))?;
     if output.status.success() {
         return Ok(id);
     }
-    Err(format!(
-        "the broker's folder can't be formatted: {}",
-        String::from_utf8_lossy(&output.stderr)
-    ))
+    Err(format!("the broker's folder can't be formatted: {}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -77,17 +77,10 @@ impl Kafka {
         let address = brokers.clone();
         let ready = move || {
             let client = admin(&address);
-            client
-                .inner()
-                .fetch_cluster_id(Duration::from_secs(1))
-                .is_some_and(|id| id == cluster)
+            client.inner().fetch_cluster_id(Duration::from_secs(1)).is_some_and(|id| id == cluster)
         };
         let log = folder.path().join("broker.log");
-        Ok(Self {
-            server: Server::start("Apache Kafka", log, launch, ready)?,
-            brokers,
-            _folder: folder,
-        })
+        Ok(Self { server: Server::start("Apache Kafka", log, launch, ready)?, brokers, _folder: folder })
     }
 
     /// The process: to stop it, start it again, or make it hang.
@@ -123,22 +116,16 @@ impl Kafka {
     pub(crate) fn delete_topic(&self, name: &str) {
         let admin = self.admin();
         for result in wait(admin.delete_topics(&[name], &options())).expect("the broker answers") {
-            result
-                .unwrap_or_else(|(topic, code)| panic!("topic `{topic}` can't be deleted: {code}"));
+            result.unwrap_or_else(|(topic, code)| panic!("topic `{topic}` can't be deleted: {code}"));
         }
-        assert!(
-            until(PATIENCE, || self.partitions(name) == 0),
-            "topic `{name}` is still there"
-        );
+        assert!(until(PATIENCE, || self.partitions(name) == 0), "topic `{name}` is still there");
     }
 
     /// Adds partitions to a topic, up to `total`, and waits until they have a leader.
     pub(crate) fn add_partitions(&self, name: &str, total: i32) {
         let admin = self.admin();
         let wanted = NewPartitions::new(name, total.try_into().expect("a count"));
-        for result in
-            wait(admin.create_partitions([&wanted], &options())).expect("the broker answers")
-        {
+        for result in wait(admin.create_partitions([&wanted], &options())).expect("the broker answers") {
             result.unwrap_or_else(|(topic, code)| panic!("topic `{topic}` can't grow: {code}"));
         }
         self.await_partitions(name, total);
@@ -147,23 +134,17 @@ impl Kafka {
     /// Moves the log's start, as retention does: the records below `before` are gone.
     pub(crate) fn delete_records(&self, topic: &str, partition: i32, before: i64) {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(before))
-            .expect("an offset");
+        list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
         let admin = self.admin();
         let result = wait(admin.delete_records(&list, &options())).expect("the broker answers");
         for element in result.elements() {
-            element
-                .error()
-                .unwrap_or_else(|error| panic!("records of `{topic}` can't be deleted: {error}"));
+            element.error().unwrap_or_else(|error| panic!("records of `{topic}` can't be deleted: {error}"));
         }
     }
 
     /// The log's start and end.
     pub(crate) fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
-        self.admin()
-            .inner()
-            .fetch_watermarks(topic, partition, REQUEST)
-            .expect("the broker answers")
+        self.admin().inner().fetch_watermarks(topic, partition, REQUEST).expect("the broker answers")
     }
 
     /// What a group committed, for the partitions that it committed at all.
@@ -171,22 +152,13 @@ impl Kafka {
         let consumer = self.consumer(group, "read_committed");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.partitions(topic) - 1);
-        let list = consumer
-            .committed_offsets(list, REQUEST)
-            .expect("the broker answers");
-        let known = list
-            .elements()
-            .into_iter()
-            .filter_map(|element| match element.offset() {
-                Offset::Offset(offset) => Some((
-                    element.partition(),
-                    Committed {
-                        offset,
-                        metadata: element.metadata().to_owned(),
-                    },
-                )),
-                _ => None,
-            });
+        let list = consumer.committed_offsets(list, REQUEST).expect("the broker answers");
+        let known = list.elements().into_iter().filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => {
+                Some((element.partition(), Committed { offset, metadata: element.metadata().to_owned() }))
+            }
+            _ => None,
+        });
         known.collect()
     }
 
@@ -195,8 +167,7 @@ impl Kafka {
     pub(crate) fn commit(&self, group: &str, topic: &str, partition: i32, offset: i64) {
         let consumer = self.consumer(group, "read_committed");
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(offset))
-            .expect("an offset");
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
         let mut last = Ok(());
         until(PATIENCE, || {
             last = consumer.commit(&list, CommitMode::Sync);
@@ -209,19 +180,17 @@ impl Kafka {
     pub(crate) fn delete_group(&self, group: &str) {
         let admin = self.admin();
         let mut last = String::new();
-        let deleted = until(PATIENCE, || {
-            match wait(admin.delete_groups(&[group], &options())) {
-                Ok(results) => results.into_iter().all(|result| match result {
-                    Ok(_) => true,
-                    Err((_, code)) => {
-                        last = code.to_string();
-                        false
-                    }
-                }),
-                Err(error) => {
-                    last = error.to_string();
+        let deleted = until(PATIENCE, || match wait(admin.delete_groups(&[group], &options())) {
+            Ok(results) => results.into_iter().all(|result| match result {
+                Ok(_) => true,
+                Err((_, code)) => {
+                    last = code.to_string();
                     false
                 }
+            }),
+            Err(error) => {
+                last = error.to_string();
+                false
             }
         });
         assert!(deleted, "group `{group}` can't be deleted: {last}");
@@ -229,11 +198,7 @@ impl Kafka {
 
     /// How many members a group has. A member that died counts until its session is over.
     pub(crate) fn members(&self, group: &str) -> usize {
-        let list = self
-            .admin()
-            .inner()
-            .fetch_group_list(Some(group), REQUEST)
-            .expect("the broker answers");
+        let list = self.admin().inner().fetch_group_list(Some(group), REQUEST).expect("the broker answers");
         list.groups().iter().map(|info| info.members().len()).sum()
     }
 
@@ -245,9 +210,7 @@ impl Kafka {
     /// A producer with further librdkafka properties.
     pub(crate) fn producer_with(&self, properties: &[(&str, &str)]) -> Producer {
         let mut config = self.client();
-        config
-            .set("linger.ms", "5")
-            .set("enable.idempotence", "true");
+        config.set("linger.ms", "5").set("enable.idempotence", "true");
         for (key, value) in properties {
             config.set(*key, *value);
         }
@@ -267,20 +230,13 @@ impl Kafka {
         numbers: std::ops::Range<u64>,
         bytes: usize,
     ) {
-        let messages: Vec<_> = numbers
-            .map(|number| Message::numbered(partition, number, bytes))
-            .collect();
+        let messages: Vec<_> = numbers.map(|number| Message::numbered(partition, number, bytes)).collect();
         self.produce(topic, &messages);
     }
 
     /// Produces in a transaction of its own and ends it. Aborted records stand in the log all the same, as do the
     /// control records, so offsets have holes after this.
-    pub(crate) fn transaction(
-        &self,
-        topic: &str,
-        messages: &[Message],
-        ending: Ending,
-    ) -> Vec<i64> {
+    pub(crate) fn transaction(&self, topic: &str, messages: &[Message], ending: Ending) -> Vec<i64> {
         let producer = self.producer_with(&[("transactional.id", &unique("transaction"))]);
         producer.send_in_transaction(topic, messages, ending)
     }
@@ -289,11 +245,8 @@ impl Kafka {
     pub(crate) fn read(&self, topic: &str, partition: i32, isolation: &str) -> Vec<(i64, Message)> {
         let consumer = self.consumer(&unique("reader"), isolation);
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset");
-        consumer
-            .assign(&list)
-            .expect("the partition can be assigned");
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+        consumer.assign(&list).expect("the partition can be assigned");
         let mut records = Vec::new();
         loop {
             match consumer.poll(PATIENCE) {
@@ -308,30 +261,16 @@ impl Kafka {
     /// How many partitions a topic has; 0 when there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> i32 {
         let admin = self.admin();
-        let metadata = admin
-            .inner()
-            .fetch_metadata(Some(topic), REQUEST)
-            .expect("the broker answers");
-        let found = metadata
-            .topics()
-            .iter()
-            .find(|found| found.name() == topic && found.error().is_none());
-        let with_leader = found.map_or(0, |found| {
-            found
-                .partitions()
-                .iter()
-                .filter(|p| p.leader() >= 0)
-                .count()
-        });
+        let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST).expect("the broker answers");
+        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        let with_leader =
+            found.map_or(0, |found| found.partitions().iter().filter(|p| p.leader() >= 0).count());
         with_leader.try_into().expect("a count")
     }
 
     fn await_partitions(&self, topic: &str, partitions: i32) {
         let there = until(PATIENCE, || self.partitions(topic) == partitions);
-        assert!(
-            there,
-            "topic `{topic}` does not get its {partitions} partitions"
-        );
+        assert!(there, "topic `{topic}` does not get its {partitions} partitions");
     }
 
     fn client(&self) -> ClientConfig {
@@ -355,10 +294,7 @@ impl Kafka {
 
 fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("client.id", "vanne-tests")
-        .set("log_level", "2");
+    config.set("bootstrap.servers", brokers).set("client.id", "vanne-tests").set("log_level", "2");
     config
 }
 
@@ -367,7 +303,5 @@ fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(REQUEST))
-        .operation_timeout(Some(REQUEST))
+    AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST))
 }

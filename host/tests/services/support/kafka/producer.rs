@@ -25,11 +25,7 @@ pub(crate) struct Message {
 impl Message {
     /// A record of this value.
     pub(crate) fn new(partition: i32, value: impl Into<Vec<u8>>) -> Self {
-        Self {
-            partition,
-            value: Some(value.into()),
-            ..Self::default()
-        }
+        Self { partition, value: Some(value.into()), ..Self::default() }
     }
 
     /// A record that [`super::reader`] recognises: `{"p":3,"n":12345,"pad":"…"}`, of about `bytes` bytes.
@@ -37,12 +33,9 @@ impl Message {
         let mut value = format!(r#"{{"p":{partition},"n":{number},"pad":""#);
         let pad = bytes.saturating_sub(value.len() + 2);
         // Not one letter over and over: compression must have some work, and every record another content.
-        let mut state =
-            number ^ (u64::from(partition.unsigned_abs()) << 40) ^ 0x9E37_79B9_7F4A_7C15;
+        let mut state = number ^ (u64::from(partition.unsigned_abs()) << 40) ^ 0x9E37_79B9_7F4A_7C15;
         for _ in 0..pad.div_ceil(8) {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             write!(value, "{:08x}", state >> 32).expect("a string takes text");
         }
         value.push_str("\"}");
@@ -93,52 +86,30 @@ pub(crate) struct Producer {
 
 impl Producer {
     pub(super) fn new(config: &ClientConfig) -> Self {
-        Self {
-            inner: config.create().expect("valid properties"),
-        }
+        Self { inner: config.create().expect("valid properties") }
     }
 
     /// Produces in a transaction and ends it. The producer has a `transactional.id`, for this one transaction.
-    pub(super) fn send_in_transaction(
-        &self,
-        topic: &str,
-        messages: &[Message],
-        ending: Ending,
-    ) -> Vec<i64> {
-        self.inner
-            .init_transactions(REQUEST)
-            .expect("the coordinator answers");
-        self.inner
-            .begin_transaction()
-            .expect("a transaction begins");
+    pub(super) fn send_in_transaction(&self, topic: &str, messages: &[Message], ending: Ending) -> Vec<i64> {
+        self.inner.init_transactions(REQUEST).expect("the coordinator answers");
+        self.inner.begin_transaction().expect("a transaction begins");
         let offsets = self.send(topic, messages);
         match ending {
-            Ending::Commit => self
-                .inner
-                .commit_transaction(REQUEST)
-                .expect("the transaction commits"),
-            Ending::Abort => self
-                .inner
-                .abort_transaction(REQUEST)
-                .expect("the transaction aborts"),
+            Ending::Commit => self.inner.commit_transaction(REQUEST).expect("the transaction commits"),
+            Ending::Abort => self.inner.abort_transaction(REQUEST).expect("the transaction aborts"),
         }
         offsets
     }
 
     /// Produces and waits until all is acknowledged. Answers the offsets, in the order of the messages.
     pub(crate) fn send(&self, topic: &str, messages: &[Message]) -> Vec<i64> {
-        let deliveries: Vec<_> = messages
-            .iter()
-            .map(|message| self.enqueue(topic, message))
-            .collect();
+        let deliveries: Vec<_> = messages.iter().map(|message| self.enqueue(topic, message)).collect();
         wait(async move {
             let mut offsets = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
                 let delivered = delivery.await.expect("the producer lives");
                 offsets.push(
-                    delivered
-                        .unwrap_or_else(|(error, _)| panic!("a record is not taken: {error}"))
-                        .offset,
+                    delivered.unwrap_or_else(|(error, _)| panic!("a record is not taken: {error}")).offset,
                 );
             }
             offsets
@@ -151,16 +122,9 @@ impl Producer {
         record.payload = message.value.as_deref();
         record.timestamp = message.timestamp;
         if !message.headers.is_empty() {
-            let headers =
-                message
-                    .headers
-                    .iter()
-                    .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                        headers.insert(Header {
-                            key,
-                            value: value.as_deref(),
-                        })
-                    });
+            let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header { key, value: value.as_deref() })
+            });
             record.headers = Some(headers);
         }
         loop {

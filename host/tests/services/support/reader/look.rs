@@ -61,29 +61,19 @@ impl Look {
                 let partition = partitions.entry(record.partition).or_default();
                 partition.seen.insert((record.number, record.index));
                 if let Some(first) = places.insert(*record, &object.path) {
-                    partition
-                        .duplicates
-                        .push(format!("{record:?} in `{first}` and in `{}`", object.path));
+                    partition.duplicates.push(format!("{record:?} in `{first}` and in `{}`", object.path));
                 }
             }
             for pair in object.records.windows(2) {
                 let same_lane = pair[0].partition == pair[1].partition;
                 if same_lane && pair[0] > pair[1] {
                     let found = format!("{:?} before {:?} in `{}`", pair[0], pair[1], object.path);
-                    partitions
-                        .entry(pair[0].partition)
-                        .or_default()
-                        .disorder
-                        .push(found);
+                    partitions.entry(pair[0].partition).or_default().disorder.push(found);
                 }
             }
         }
         for (partition, found) in self.disorder_across_objects() {
-            partitions
-                .entry(partition)
-                .or_default()
-                .disorder
-                .push(found);
+            partitions.entry(partition).or_default().disorder.push(found);
         }
         partitions
     }
@@ -93,39 +83,21 @@ impl Look {
     fn disorder_across_objects(&self) -> Vec<(i32, String)> {
         let mut spans = BTreeMap::<i32, Vec<Span<'_>>>::new();
         for object in &self.objects {
-            for partition in object
-                .records
-                .iter()
-                .map(|record| record.partition)
-                .collect::<BTreeSet<_>>()
-            {
-                let own = object
-                    .records
-                    .iter()
-                    .filter(|record| record.partition == partition);
+            for partition in object.records.iter().map(|record| record.partition).collect::<BTreeSet<_>>() {
+                let own = object.records.iter().filter(|record| record.partition == partition);
                 let own = own.map(|record| (record.number, record.index));
-                let (Some(start), Some(first), Some(last)) =
-                    (object.start, own.clone().min(), own.max())
+                let (Some(start), Some(first), Some(last)) = (object.start, own.clone().min(), own.max())
                 else {
                     continue;
                 };
-                spans.entry(partition).or_default().push(Span {
-                    start,
-                    object,
-                    first,
-                    last,
-                });
+                spans.entry(partition).or_default().push(Span { start, object, first, last });
             }
         }
         let mut found = Vec::new();
         for (partition, mut spans) in spans {
             spans.sort_by_key(|span| span.start);
             let entries: Vec<_> = spans.chunk_by(|a, b| a.start == b.start).collect();
-            found.extend(
-                disorder_of_entries(&entries)
-                    .into_iter()
-                    .map(|text| (partition, text)),
-            );
+            found.extend(disorder_of_entries(&entries).into_iter().map(|text| (partition, text)));
             let in_entries = entries.iter().flat_map(|entry| disorder_of_pieces(entry));
             found.extend(in_entries.map(|text| (partition, text)));
         }
@@ -135,17 +107,14 @@ impl Look {
     /// Holds at any moment of a run: nothing twice, nothing out of order, nothing half written, changed or gone.
     pub(crate) fn assert_sound(&self) {
         let findings = self.findings();
-        assert!(
-            findings.is_empty(),
-            "what is visible is not sound:\n{findings}"
-        );
+        assert!(findings.is_empty(), "what is visible is not sound:\n{findings}");
     }
 
     /// Holds at the end: for each partition exactly the numbers below the one given, each once, and nothing else.
     pub(crate) fn assert_exactly_once(&self, expected: &BTreeMap<i32, u64>) {
-        let expected = expected.iter().map(|(partition, count)| {
-            (*partition, (0..*count).map(|number| (number, 0)).collect())
-        });
+        let expected = expected
+            .iter()
+            .map(|(partition, count)| (*partition, (0..*count).map(|number| (number, 0)).collect()));
         self.assert_exactly(&expected.collect());
     }
 
@@ -157,19 +126,9 @@ impl Look {
         let named: BTreeSet<_> = expected.keys().chain(partitions.keys()).copied().collect();
         for partition in named {
             let wanted = expected.get(&partition).unwrap_or(&nothing);
-            let seen = partitions
-                .get(&partition)
-                .map_or(&nothing, |partition| &partition.seen);
-            report(
-                &mut findings,
-                &format!("lost in partition {partition}"),
-                wanted.difference(seen),
-            );
-            report(
-                &mut findings,
-                &format!("not expected in partition {partition}"),
-                seen.difference(wanted),
-            );
+            let seen = partitions.get(&partition).map_or(&nothing, |partition| &partition.seen);
+            report(&mut findings, &format!("lost in partition {partition}"), wanted.difference(seen));
+            report(&mut findings, &format!("not expected in partition {partition}"), seen.difference(wanted));
         }
         assert!(
             findings.is_empty(),
@@ -184,16 +143,8 @@ impl Look {
         let mut findings = String::new();
         report(&mut findings, "broken", &self.broken);
         for (number, partition) in self.partitions() {
-            report(
-                &mut findings,
-                &format!("duplicates in partition {number}"),
-                &partition.duplicates,
-            );
-            report(
-                &mut findings,
-                &format!("disorder in partition {number}"),
-                &partition.disorder,
-            );
+            report(&mut findings, &format!("duplicates in partition {number}"), &partition.duplicates);
+            report(&mut findings, &format!("disorder in partition {number}"), &partition.disorder);
         }
         findings
     }
@@ -219,56 +170,29 @@ fn disorder_of_entries(entries: &[&[Span<'_>]]) -> Vec<String> {
                 ));
             }
         }
-        highest = highest
-            .into_iter()
-            .chain(entry.iter())
-            .max_by_key(|span| span.last);
+        highest = highest.into_iter().chain(entry.iter()).max_by_key(|span| span.last);
     }
     found
 }
 
 fn disorder_of_pieces(entry: &[Span<'_>]) -> Vec<String> {
-    let folder = |span: &Span<'_>| {
-        span.object
-            .path
-            .rsplit_once('/')
-            .map_or("", |(folder, _)| folder)
-            .to_owned()
-    };
+    let folder =
+        |span: &Span<'_>| span.object.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let mut pieces: Vec<_> = entry.iter().collect();
     pieces.sort_by_key(|span| (folder(span), span.object.piece));
-    let in_order =
-        |pair: &[&Span<'_>]| folder(pair[0]) != folder(pair[1]) || pair[0].last < pair[1].first;
+    let in_order = |pair: &[&Span<'_>]| folder(pair[0]) != folder(pair[1]) || pair[0].last < pair[1].first;
     let wrong = pieces.windows(2).filter(|pair| !in_order(pair));
     wrong
-        .map(|pair| {
-            format!(
-                "`{}` does not come before `{}`",
-                pair[0].object.path, pair[1].object.path
-            )
-        })
+        .map(|pair| format!("`{}` does not come before `{}`", pair[0].object.path, pair[1].object.path))
         .collect()
 }
 
-fn report<T: std::fmt::Debug>(
-    findings: &mut String,
-    what: &str,
-    found: impl IntoIterator<Item = T>,
-) {
+fn report<T: std::fmt::Debug>(findings: &mut String, what: &str, found: impl IntoIterator<Item = T>) {
     let mut found = found.into_iter();
-    let shown: Vec<_> = found
-        .by_ref()
-        .take(SHOWN)
-        .map(|item| format!("    {item:?}"))
-        .collect();
+    let shown: Vec<_> = found.by_ref().take(SHOWN).map(|item| format!("    {item:?}")).collect();
     if !shown.is_empty() {
         let more = found.count();
-        writeln!(
-            findings,
-            "  {what} ({}):\n{}",
-            shown.len() + more,
-            shown.join("\n")
-        )
-        .expect("a string takes text");
+        writeln!(findings, "  {what} ({}):\n{}", shown.len() + more, shown.join("\n"))
+            .expect("a string takes text");
     }
 }

@@ -56,19 +56,13 @@ impl Reader {
     pub(crate) fn at(location: &Location) -> Self {
         match location.local_path() {
             Some(path) => Self::folder(&path),
-            None => Self {
-                source: Source::Store(location.store()),
-                seen: BTreeMap::new(),
-            },
+            None => Self { source: Source::Store(location.store()), seen: BTreeMap::new() },
         }
     }
 
     /// Reads a local folder.
     pub(crate) fn folder(path: &Path) -> Self {
-        Self {
-            source: Source::Folder(path.to_path_buf()),
-            seen: BTreeMap::new(),
-        }
+        Self { source: Source::Folder(path.to_path_buf()), seen: BTreeMap::new() }
     }
 
     /// Lists, reads what is new, and reports all that is visible.
@@ -85,33 +79,22 @@ impl Reader {
         for path in self.seen.keys().filter(|path| !listed.contains_key(*path)) {
             look.broken.push(format!("`{path}` was there and vanished"));
         }
-        let is_new = |(path, stamp): &(&String, &Stamp)| {
-            self.seen.get(*path).is_none_or(|(seen, _)| seen != *stamp)
-        };
-        let new: Vec<_> = listed
-            .iter()
-            .filter(is_new)
-            .map(|(path, _)| path.clone())
-            .collect();
+        let is_new =
+            |(path, stamp): &(&String, &Stamp)| self.seen.get(*path).is_none_or(|(seen, _)| seen != *stamp);
+        let new: Vec<_> = listed.iter().filter(is_new).map(|(path, _)| path.clone()).collect();
         for (path, content) in self.read(&new) {
             match content.and_then(|bytes| parse(&path, &bytes)) {
                 Ok(object) => self.remember(&listed[&path], object, &mut look),
                 Err(error) => look.broken.push(format!("`{path}` {error}")),
             }
         }
-        look.objects = listed
-            .keys()
-            .filter_map(|path| self.seen.get(path))
-            .map(|(_, object)| object.clone())
-            .collect();
+        look.objects =
+            listed.keys().filter_map(|path| self.seen.get(path)).map(|(_, object)| object.clone()).collect();
         look
     }
 
     fn remember(&mut self, stamp: &Stamp, object: Object, look: &mut Look) {
-        let known = self.seen.insert(
-            object.path.clone(),
-            (stamp.clone(), Arc::new(object.clone())),
-        );
+        let known = self.seen.insert(object.path.clone(), (stamp.clone(), Arc::new(object.clone())));
         if let Some((_, before)) = known.filter(|(_, before)| before.records != object.records) {
             look.broken.push(format!(
                 "`{}` changed: it had {} records and has {}",
@@ -136,13 +119,7 @@ impl Reader {
                 });
                 let stamped = listing.map_ok(|meta| {
                     let tag = meta.e_tag.unwrap_or_default();
-                    (
-                        meta.location.to_string(),
-                        Stamp {
-                            size: meta.size,
-                            tag,
-                        },
-                    )
+                    (meta.location.to_string(), Stamp { size: meta.size, tag })
                 });
                 stamped.try_collect().await.expect("the store lists")
             }),
@@ -155,10 +132,7 @@ impl Reader {
             Source::Folder(root) => {
                 let read = |path: &String| std::fs::read(root.join(path)).map(Bytes::from);
                 let read = |path: &String| {
-                    (
-                        path.clone(),
-                        read(path).map_err(|error| format!("can't be read: {error}")),
-                    )
+                    (path.clone(), read(path).map_err(|error| format!("can't be read: {error}")))
                 };
                 paths.iter().map(read).collect()
             }
@@ -169,15 +143,9 @@ impl Reader {
                         Ok(found) => found.bytes().await,
                         Err(error) => Err(error),
                     };
-                    (
-                        path.clone(),
-                        content.map_err(|error| format!("can't be read: {error}")),
-                    )
+                    (path.clone(), content.map_err(|error| format!("can't be read: {error}")))
                 });
-                futures::stream::iter(read)
-                    .buffer_unordered(READS)
-                    .collect()
-                    .await
+                futures::stream::iter(read).buffer_unordered(READS).collect().await
             }),
         }
     }
@@ -188,19 +156,12 @@ impl Reader {
 pub(crate) fn everything(location: &Location) -> BTreeMap<String, Bytes> {
     let store = location.store();
     wait(async {
-        let listed: Vec<_> = store
-            .list(None)
-            .try_collect()
-            .await
-            .expect("the place can be listed");
+        let listed: Vec<_> = store.list(None).try_collect().await.expect("the place can be listed");
         let mut files = BTreeMap::new();
         for meta in listed {
             // What was removed since the listing is left out.
             if let Ok(found) = store.get(&meta.location).await {
-                files.insert(
-                    meta.location.to_string(),
-                    found.bytes().await.expect("the file can be read"),
-                );
+                files.insert(meta.location.to_string(), found.bytes().await.expect("the file can be read"));
             }
         }
         files
@@ -217,14 +178,10 @@ pub(crate) fn json_lines(location: &Location) -> Vec<serde_json::Value> {
         }
         let text = decompress(&path, &content)
             .unwrap_or_else(|error| panic!("`{path}` can't be decompressed: {error}"));
-        for line in text
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             values.push(
-                serde_json::from_slice(line).unwrap_or_else(|error| {
-                    panic!("`{path}` has a line that is not JSON: {error}")
-                }),
+                serde_json::from_slice(line)
+                    .unwrap_or_else(|error| panic!("`{path}` has a line that is not JSON: {error}")),
             );
         }
     }
@@ -287,13 +244,8 @@ fn list_folder(root: &Path, folder: &Path, found: &mut BTreeMap<String, Stamp>) 
             continue;
         }
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let since = modified
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let stamp = Stamp {
-            size: metadata.len(),
-            tag: since.as_nanos().to_string(),
-        };
+        let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let stamp = Stamp { size: metadata.len(), tag: since.as_nanos().to_string() };
         let relative = path.strip_prefix(root).expect("a path below the root");
         found.insert(relative.to_string_lossy().into_owned(), stamp);
     }

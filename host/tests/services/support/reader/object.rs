@@ -33,42 +33,25 @@ pub(crate) struct Object {
 
 /// Whether a name is one of object_store's temporary files in a local folder.
 pub(super) fn is_temporary(path: &str) -> bool {
-    path.rsplit_once('#').is_some_and(|(_, digits)| {
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    path.rsplit_once('#')
+        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Decompresses by the extension, splits lines, reads the name.
 pub(super) fn parse(path: &str, content: &[u8]) -> Result<Object, String> {
-    let text =
-        decompress(path, content).map_err(|error| format!("can't be decompressed: {error}"))?;
+    let text = decompress(path, content).map_err(|error| format!("can't be decompressed: {error}"))?;
     if !text.is_empty() && !text.ends_with(b"\n") {
         return Err("ends in the middle of a line".to_owned());
     }
     let mut records = Vec::new();
-    for line in text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|error| {
-            format!(
-                "has a line that is not a numbered record, {error}: {}",
-                String::from_utf8_lossy(line)
-            )
+            format!("has a line that is not a numbered record, {error}: {}", String::from_utf8_lossy(line))
         })?;
-        records.push(Record {
-            partition: line.p,
-            number: line.n,
-            index: line.i,
-        });
+        records.push(Record { partition: line.p, number: line.n, index: line.i });
     }
     let (start, piece) = numbers_of_name(path);
-    Ok(Object {
-        path: path.to_owned(),
-        start,
-        piece,
-        records,
-    })
+    Ok(Object { path: path.to_owned(), start, piece, records })
 }
 
 /// Decompresses by the extension of the name.
@@ -89,12 +72,9 @@ fn numbers_of_name(path: &str) -> (Option<u64>, Option<u64>) {
     let name = path.rsplit('/').next().unwrap_or(path);
     // A topic may hold dots and dashes, so the parts count from the end, and the extension starts after the nonce.
     let parts: Vec<_> = name.split('-').collect();
-    let place = parts
-        .iter()
-        .rposition(|part| part.len() == 20 && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let place =
+        parts.iter().rposition(|part| part.len() == 20 && part.bytes().all(|byte| byte.is_ascii_digit()));
     let start = place.and_then(|place| parts[place].parse().ok());
-    let piece = place
-        .and_then(|place| parts.get(place + 1))
-        .and_then(|piece| piece.parse().ok());
+    let piece = place.and_then(|place| parts.get(place + 1)).and_then(|piece| piece.parse().ok());
     (start, piece)
 }

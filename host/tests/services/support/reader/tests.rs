@@ -19,10 +19,7 @@ fn look(objects: &[(&str, &[u64])]) -> Look {
 }
 
 fn text(numbers: &[u64]) -> String {
-    numbers
-        .iter()
-        .map(|number| format!("{{\"p\":0,\"n\":{number}}}\n"))
-        .collect()
+    numbers.iter().map(|number| format!("{{\"p\":0,\"n\":{number}}}\n")).collect()
 }
 
 fn findings(objects: &[(&str, &[u64])]) -> String {
@@ -46,10 +43,7 @@ fn tiled_objects_are_sound_and_exact() {
 
 #[test]
 fn a_record_in_two_objects_is_found() {
-    assert!(
-        findings(&[(FIRST, &[0, 1, 2]), (SECOND, &[2, 3])])
-            .contains("duplicates in partition 0 (1)")
-    );
+    assert!(findings(&[(FIRST, &[0, 1, 2]), (SECOND, &[2, 3])]).contains("duplicates in partition 0 (1)"));
 }
 
 #[test]
@@ -70,8 +64,7 @@ fn a_lost_record_is_found_at_the_end_only() {
 fn a_lost_partition_is_found() {
     let look = look(&[(FIRST, &[0, 1])]);
     look.assert_exactly_once(&BTreeMap::from([(0, 2)]));
-    let exact =
-        std::panic::catch_unwind(|| look.assert_exactly_once(&BTreeMap::from([(0, 2), (1, 1)])));
+    let exact = std::panic::catch_unwind(|| look.assert_exactly_once(&BTreeMap::from([(0, 2), (1, 1)])));
     assert!(exact.is_err(), "partition 1 is lost");
 }
 
@@ -101,29 +94,12 @@ fn pieces_of_an_entry_have_an_order_in_their_folder_only() {
 #[test]
 fn half_an_object_is_found() {
     let folder = scratch("oracle");
-    std::fs::write(
-        folder.path().join(FIRST.replace('/', "-")),
-        "{\"p\":0,\"n\":0}\n{\"p\":0,",
-    )
-    .expect("written");
-    assert!(
-        Reader::folder(folder.path())
-            .look()
-            .findings()
-            .contains("middle of a line")
-    );
+    std::fs::write(folder.path().join(FIRST.replace('/', "-")), "{\"p\":0,\"n\":0}\n{\"p\":0,")
+        .expect("written");
+    assert!(Reader::folder(folder.path()).look().findings().contains("middle of a line"));
     let zstd = zstd::encode_all(text(&[0, 1, 2]).as_bytes(), 3).expect("bytes");
-    std::fs::write(
-        folder.path().join("half.jsonl.zst"),
-        &zstd[..zstd.len() - 4],
-    )
-    .expect("written");
-    assert!(
-        Reader::folder(folder.path())
-            .look()
-            .findings()
-            .contains("can't be decompressed")
-    );
+    std::fs::write(folder.path().join("half.jsonl.zst"), &zstd[..zstd.len() - 4]).expect("written");
+    assert!(Reader::folder(folder.path()).look().findings().contains("can't be decompressed"));
 }
 
 #[test]
@@ -160,8 +136,5 @@ fn a_watch_tells_what_it_found() {
     std::fs::write(folder.path().join("two.jsonl"), text(&[0])).expect("written");
     let watch = Watch::start(Reader::folder(folder.path()), Duration::from_millis(1), 7);
     std::thread::sleep(Duration::from_millis(50));
-    assert!(
-        std::panic::catch_unwind(AssertUnwindSafe(|| watch.finish())).is_err(),
-        "a duplicate is found"
-    );
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(|| watch.finish())).is_err(), "a duplicate is found");
 }
