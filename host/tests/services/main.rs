@@ -4,4 +4,5 @@
 //! the loopback interface, keep their data in folders of their own and end with this process, however it ends.
 
 mod servers;
+mod stores;
 mod support;
