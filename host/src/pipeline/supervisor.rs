@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::context::Context;
 use super::build::EndOffsets;
+use super::context::Context;
 use super::ends::Ends;
 use super::feed::{self, Feed};
 use super::lane::{self, Control, Ended};
@@ -30,7 +30,7 @@ use crate::source::{Command, Event};
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
-pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -57,7 +57,7 @@ pub struct Summary {
 }
 
 /// Reasons for halted lanes that a summary keeps.
-pub const HALTS_KEPT: usize = 20;
+pub(super) const HALTS_KEPT: usize = 20;
 
 /// A rebalance that waits for lanes to drain.
 struct Revocation {
@@ -165,7 +165,10 @@ impl Supervisor {
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::info!(partitions = partitions.len(), "the group wants partitions back; draining their lanes");
+        tracing::info!(
+            partitions = partitions.len(),
+            "the group wants partitions back; draining their lanes"
+        );
         let deadline = Instant::now() + REVOKE_DEADLINE;
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
@@ -185,7 +188,10 @@ impl Supervisor {
     }
 
     async fn lose(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::warn!(partitions = partitions.len(), "partitions were lost; their lanes end without a commit");
+        tracing::warn!(
+            partitions = partitions.len(),
+            "partitions were lost; their lanes end without a commit"
+        );
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
             if let Some(lane) = self.lanes.get(partition) {
@@ -208,7 +214,10 @@ impl Supervisor {
         }
     }
 
-    async fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
+    async fn lane_ended(
+        &mut self,
+        ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>,
+    ) {
         let (partition, result) = match ended {
             Ok(ended) => ended,
             Err(error) => {

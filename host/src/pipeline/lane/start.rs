@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::commit;
-use crate::pipeline::names::Names;
 use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
 use crate::clock;
@@ -21,6 +20,7 @@ use crate::crash;
 use crate::ledger::{Chain, Commit, Tail};
 use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
+use crate::pipeline::names::Names;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
 use crate::retry::Backoff;
 use crate::source::{self, Command};
