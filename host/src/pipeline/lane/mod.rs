@@ -17,7 +17,7 @@ mod start;
 mod work;
 
 pub(in crate::pipeline) use error::Error;
-pub(in crate::pipeline) use start::start;
+pub(in crate::pipeline) use start::{Hint, start};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
