@@ -21,7 +21,7 @@ const FLUSH: Duration = Duration::from_secs(120);
 /// What the client or the broker refuses.
 pub fn preload(source: &Source, brokers: &str, records: u64, bytes: usize) -> Result<(), Error> {
     let Some(topic) = source.topics.first() else { return Ok(()) };
-    let refused = |source| Error::Embedded { operation: "fill a topic", source };
+    let refused = |source: KafkaError| Error::Embedded { operation: "fill a topic", source: source.into() };
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("linger.ms", "50").set("compression.type", "lz4");
     config.set("queue.buffering.max.kbytes", "65536");
