@@ -17,8 +17,15 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn help_reads_as_it_did_before() {
     let workspace = Workspace::new();
-    let commands: [&[&str]; 7] =
-        [&[], &["run"], &["validate"], &["ledger"], &["ledger", "new-chain"], &["ledger", "adopt"], &["bench"]];
+    let commands: [&[&str]; 7] = [
+        &[],
+        &["run"],
+        &["validate"],
+        &["ledger"],
+        &["ledger", "new-chain"],
+        &["ledger", "adopt"],
+        &["bench"],
+    ];
     let mut failures = Vec::new();
     for command in commands {
         let arguments: Vec<_> = command.iter().copied().chain(["--help"]).collect();
@@ -54,7 +61,10 @@ fn wrong_commands_are_refused() {
         &["ledger", "adopt", "pipeline.toml"],
     ] {
         let run = workspace.host(arguments);
-        assert!(run.code == Some(1) && run.stdout.is_empty() && !run.stderr.is_empty(), "{arguments:?}: {run}");
+        assert!(
+            run.code == Some(1) && run.stdout.is_empty() && !run.stderr.is_empty(),
+            "{arguments:?}: {run}"
+        );
     }
     for command in [&["run"][..], &["validate"], &["bench"], &["ledger", "adopt", "--from", "x"]] {
         let run = workspace.host(&[command, &["none.toml"]].concat());
@@ -66,7 +76,9 @@ fn wrong_commands_are_refused() {
 #[test]
 fn embedded_brokers_have_nothing_to_decide_and_nothing_to_measure() {
     let workspace = Workspace::with(&Pipeline::default(), b"a\n");
-    workspace.host(&["ledger", "new-chain", "--at", "earliest", "pipeline.toml"]).expect(1, &["embedded broker"]);
+    workspace
+        .host(&["ledger", "new-chain", "--at", "earliest", "pipeline.toml"])
+        .expect(1, &["embedded broker"]);
     workspace.host(&["bench", "pipeline.toml"]).expect(1, &["needs a real Kafka"]);
 }
 
@@ -81,15 +93,24 @@ fn validate_says_what_is_wrong_and_where() {
     let run = workspace.host(&["validate", "--connect", "pipeline.toml"]);
     assert!(run.code == Some(0) && run.stdout.contains("ok    lake"), "{run}");
 
-    let bad = Pipeline::default().cut("intervall = \"5s\"\nsize = \"5\"").sinks(&[sink("lake", "compresion = \"zstd\"")]);
+    let bad = Pipeline::default()
+        .cut("intervall = \"5s\"\nsize = \"5\"")
+        .sinks(&[sink("lake", "compresion = \"zstd\"")]);
     workspace.write("pipeline.toml", bad.text().as_bytes());
-    for arguments in [&["validate", "pipeline.toml"][..], &["run", "pipeline.toml"], &["validate", "--json", "pipeline.toml"]] {
+    for arguments in [
+        &["validate", "pipeline.toml"][..],
+        &["run", "pipeline.toml"],
+        &["validate", "--json", "pipeline.toml"],
+    ] {
         let run = workspace.host(arguments);
-        run.expect(1, &[
-            "pipeline.toml:12:1: cut.intervall: unknown key; did you mean `interval`?",
-            "pipeline.toml:13:8: cut.size",
-            "sinks.lake.compresion: unknown key; did you mean `compression`?",
-        ]);
+        run.expect(
+            1,
+            &[
+                "pipeline.toml:12:1: cut.intervall: unknown key; did you mean `interval`?",
+                "pipeline.toml:13:8: cut.size",
+                "sinks.lake.compresion: unknown key; did you mean `compression`?",
+            ],
+        );
         assert_eq!(run.stdout, "", "{run}");
     }
 }
@@ -98,21 +119,28 @@ fn validate_says_what_is_wrong_and_where() {
 fn a_build_command_runs_first_and_its_failure_ends_the_run() {
     let build = |command: &str| format!("build = {{ command = {command:?} }}");
     let plugin = super::super::guests::guest("identity").display().to_string();
-    let good = Pipeline::default().plugin("made.wasm", &build(&format!("echo building; cp {plugin} made.wasm")));
+    let good =
+        Pipeline::default().plugin("made.wasm", &build(&format!("echo building; cp {plugin} made.wasm")));
     let workspace = Workspace::with(&good, b"a\n");
-    workspace.host(&["run", "--until-end", "pipeline.toml"]).expect(1, &["transforms[0].plugin", "made.wasm", "--build"]);
+    workspace
+        .host(&["run", "--until-end", "pipeline.toml"])
+        .expect(1, &["transforms[0].plugin", "made.wasm", "--build"]);
     let run = workspace.host(&["run", "--build", "--until-end", "--json", "pipeline.toml"]);
     assert!(run.code == Some(0) && run.stderr.contains("building"), "{run}");
     assert_eq!((run.number("records_written"), workspace.lake().texts("", 0)), (1, vec![String::from("a")]));
     let bad = Workspace::with(&Pipeline::default().plugin("made.wasm", &build("exit 7")), b"a\n");
-    bad.host(&["run", "--build", "pipeline.toml"]).expect(1, &["transforms.step-0.build", "`exit 7`", "exit status: 7"]);
+    bad.host(&["run", "--build", "pipeline.toml"])
+        .expect(1, &["transforms.step-0.build", "`exit 7`", "exit status: 7"]);
 }
 
 #[test]
 fn two_hundred_bad_files_end_in_a_refusal_and_never_in_a_panic() {
     const FILES: usize = 200;
     const THREADS: usize = 4;
-    let mut paths: Vec<_> = std::fs::read_dir(folder("config/valid")).expect("the golden folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(folder("config/valid"))
+        .expect("the golden folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.push(folder("../../examples/quickstart/pipeline.toml"));
     paths.sort();
@@ -136,7 +164,10 @@ fn two_hundred_bad_files_end_in_a_refusal_and_never_in_a_panic() {
                     refused.fetch_add(1, Ordering::Relaxed);
                     for _ in 0..2 {
                         assert_eq!(run.code, Some(1), "file {number}: {run}\n{damaged}");
-                        assert!(run.stderr.starts_with("error: ") && run.stderr.contains("bad.toml"), "{run}");
+                        assert!(
+                            run.stderr.starts_with("error: ") && run.stderr.contains("bad.toml"),
+                            "{run}"
+                        );
                         assert!(!run.said().contains("hunter2") || damaged.contains("hunter2"), "{run}");
                         run = workspace.host_with(&["run", "bad.toml"], &ENVIRONMENT);
                     }

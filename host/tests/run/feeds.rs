@@ -91,8 +91,9 @@ fn feeds_end_where_they_are_told_to() {
         },
         &|| {
             let input = [b"a\nb\n".to_vec(), vec![b'z'; 2 << 20]].concat();
-            let run = Workspace::with(&Pipeline::default(), &input).run();
-            run.expect(1, &["in.log", "source.feed", "a line has more than 900000 bytes"]);
+            Workspace::with(&Pipeline::default(), &input)
+                .run()
+                .expect(2, &["in.log", "source.feed", "a line has more than 900000 bytes"]);
         },
     ]);
 }

@@ -57,7 +57,10 @@ impl Lake {
         files.sort();
         let mut lake = Self { objects: Vec::new(), entries: BTreeMap::new() };
         for file in files {
-            lake.take_own(&file.strip_prefix(folder).expect("it was found there").display().to_string(), &file);
+            lake.take_own(
+                &file.strip_prefix(folder).expect("it was found there").display().to_string(),
+                &file,
+            );
         }
         lake.entries.into_values().flatten().collect()
     }
@@ -65,14 +68,16 @@ impl Lake {
     fn take_own(&mut self, path: &str, file: &Path) {
         assert!(!path.contains("/staging/"), "a run that ended leaves nothing staged: {path}");
         let name = path.rsplit('/').next().unwrap_or_default();
-        let is_entry = name.len() == 25 && name.strip_suffix(".json").is_some_and(|start| start.parse::<u64>().is_ok());
+        let is_entry =
+            name.len() == 25 && name.strip_suffix(".json").is_some_and(|start| start.parse::<u64>().is_ok());
         if !is_entry {
             return;
         }
         let bytes = std::fs::read(file).expect("an entry can be read");
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let entry: Value = serde_json::from_slice(line).expect("an entry begins with a line of JSON");
-        let partition = i32::try_from(entry["partition"].as_i64().expect("a partition")).expect("a partition");
+        let partition =
+            i32::try_from(entry["partition"].as_i64().expect("a partition")).expect("a partition");
         self.entries.entry(partition).or_default().push(entry);
     }
 
@@ -88,16 +93,29 @@ impl Lake {
                 end = number(entry, "end");
                 let fates = number(entry, "dropped") + number(entry, "dead") + number(entry, "kept");
                 assert_eq!(number(entry, "read"), fates, "{entry}");
-                assert_eq!(number(entry, "read") + number(entry, "empty"), end - number(entry, "start"), "{entry}");
-                for object in entry["sinks"].as_object().into_iter().flatten().flat_map(|(_, sink)| list(&sink["objects"])) {
+                assert_eq!(
+                    number(entry, "read") + number(entry, "empty"),
+                    end - number(entry, "start"),
+                    "{entry}"
+                );
+                for object in entry["sinks"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|(_, sink)| list(&sink["objects"]))
+                {
                     named.insert(text(&object, "path").to_owned(), object);
                 }
             }
         }
         for object in &self.objects {
-            let entry = named.remove(&object.path).unwrap_or_else(|| panic!("no entry names {}", object.path));
+            let entry =
+                named.remove(&object.path).unwrap_or_else(|| panic!("no entry names {}", object.path));
             assert_eq!(number(&entry, "bytes"), object.length, "{}", object.path);
-            assert_eq!(number(&entry, "records"), object.lines().count() as u64, "{}", object.path);
+            let (records, lines) = (number(&entry, "records"), object.lines().count() as u64);
+            // A raw value may hold newlines of its own.
+            let fits = if object.path.contains(".txt") { records <= lines } else { records == lines };
+            assert!(fits, "{records} records and {lines} lines: {}", object.path);
         }
         assert!(named.is_empty(), "entries name objects that are not there: {named:?}");
     }
@@ -128,7 +146,11 @@ impl Lake {
     /// Partition, offset and code of each dead letter.
     pub(crate) fn codes(&self) -> Vec<(i64, u64, String)> {
         let code = |letter: &Value| {
-            (letter["partition"].as_i64().expect("a partition"), number(letter, "offset"), text(letter, "code").to_owned())
+            (
+                letter["partition"].as_i64().expect("a partition"),
+                number(letter, "offset"),
+                text(letter, "code").to_owned(),
+            )
         };
         self.letters().iter().map(code).collect()
     }

@@ -33,8 +33,16 @@ fn codes(lake: &Lake) -> Vec<(u64, String)> {
 #[test]
 fn one_bad_record_takes_no_other_with_it() {
     let cases: [(&str, &[(usize, &str)], &[&str]); 5] = [
-        ("panics", &[(0, "panic boom"), (7, "trap"), (39, "panic last")], &["PluginTrap", "PluginTrap", "PluginTrap"]),
-        ("exits", &[(11, "exit"), (12, "exit"), (20, "recurse")], &["PluginTrap", "PluginTrap", "PluginTrap"]),
+        (
+            "panics",
+            &[(0, "panic boom"), (7, "trap"), (39, "panic last")],
+            &["PluginTrap", "PluginTrap", "PluginTrap"],
+        ),
+        (
+            "exits",
+            &[(11, "exit"), (12, "exit"), (20, "recurse")],
+            &["PluginTrap", "PluginTrap", "PluginTrap"],
+        ),
         ("loops", &[(3, "loop")], &["PluginTimeout"]),
         ("hoards", &[(5, "alloc"), (30, "alloc")], &["PluginOutOfMemory", "PluginOutOfMemory"]),
         ("fails", &[(1, "fail BadColour it is green"), (2, "partial")], &["BadColour", "Part"]),
@@ -46,7 +54,8 @@ fn one_bad_record_takes_no_other_with_it() {
                 let pipeline = Pipeline::default().partitions(1).guest("test-guest", LIMITS);
                 let workspace = Workspace::with(&pipeline, &input(&lines));
                 let (run, lake) = workspace.deliver();
-                let mut delivered: Vec<_> = lines.iter().filter(|line| line.starts_with("good")).cloned().collect();
+                let mut delivered: Vec<_> =
+                    lines.iter().filter(|line| line.starts_with("good")).cloned().collect();
                 if name == "fails" {
                     delivered.insert(1, String::from("whole"));
                 }
@@ -68,12 +77,18 @@ fn dead_letters_tell_what_a_person_needs() {
     let letters = lake.letters();
     assert_eq!(text(&letters[0], "value"), "panic the colour is green");
     let detail = text(&letters[0], "detail");
-    assert!(detail.contains("the colour is green") && detail.contains("backtrace, innermost first:"), "{detail}");
+    assert!(
+        detail.contains("the colour is green") && detail.contains("backtrace, innermost first:"),
+        "{detail}"
+    );
     assert_eq!((number(&letters[0], "offset"), letters[0].get("index")), (2, None));
     assert_eq!(text(&letters[0], "of"), "input");
     assert_eq!(text(&letters[0]["transforms"][0], "plugin"), "test-guest");
     // The output that could not be made is numbered after those that were.
-    assert_eq!((number(&letters[1], "index"), text(&letters[1], "of"), text(&letters[1], "value")), (1, "output", "part"));
+    assert_eq!(
+        (number(&letters[1], "index"), text(&letters[1], "of"), text(&letters[1], "value")),
+        (1, "output", "part")
+    );
 }
 
 #[test]
@@ -89,7 +104,8 @@ fn a_plugin_that_loses_count_delivers_nothing_and_loses_nothing() {
 fn a_plugin_that_gives_up_halts_its_lane() {
     together([
         &|| {
-            let pipeline = Pipeline::default().guest("test-guest", "config = { fatal = \"the database is gone\" }");
+            let pipeline =
+                Pipeline::default().guest("test-guest", "config = { fatal = \"the database is gone\" }");
             let workspace = Workspace::with(&pipeline, &input(&with(&[], 10)));
             let run = workspace.run();
             run.expect(2, &["the lane halted", "step-0", "the database is gone"]);
@@ -124,7 +140,10 @@ fn plugins_that_can_not_serve_are_refused_before_anything_is_read() {
     workspace.write("cut.wasm", &component[..component.len() / 2]);
     workspace.write("version.wasm", &replaced(&component, b"transformer@0.1.0", b"transformer@0.9.0"));
     let refused = |path: &str, keys: &str, words: &[&str]| {
-        let name = format!("{}.toml", path.rsplit('/').next().unwrap_or_default().replace('.', "-") + &keys.len().to_string());
+        let name = format!(
+            "{}.toml",
+            path.rsplit('/').next().unwrap_or_default().replace('.', "-") + &keys.len().to_string()
+        );
         workspace.write(&name, Pipeline::default().plugin(path, keys).text().as_bytes());
         for command in [&["run", "--until-end", &*name][..], &["validate", "--connect", &*name]] {
             workspace.host(command).expect(1, words);
@@ -138,16 +157,28 @@ fn plugins_that_can_not_serve_are_refused_before_anything_is_read() {
     refused("other.wasm", "", &["is no transform", "vanne:transform"]);
     refused("cut.wasm", "", &["cut.wasm", "does not compile"]);
     refused("version.wasm", "", &["another version of the contract", "0.9.0", "0.1.0"]);
-    refused(&test_guest, "config = { refuse = \"I want a colour\" }", &["refuses its config", "I want a colour"]);
+    refused(
+        &test_guest,
+        "config = { refuse = \"I want a colour\" }",
+        &["refuses its config", "I want a colour"],
+    );
     refused(&test_guest, "config = { colour = 1 }", &["step-0", "colour"]);
     refused(&test_guest, "config = { trap_on_configure = true }", &["step-0", "fails to configure"]);
-    assert!(workspace.runs().iter().all(|run| !run.join("_vanne/p/t@embedded/0").exists()), "nothing is written");
+    assert!(
+        workspace.runs().iter().all(|run| !run.join("_vanne/p/t@embedded/0").exists()),
+        "nothing is written"
+    );
 }
 
 /// The bytes with one text in place of another of its length, wherever it stands.
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let places: Vec<_> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    let places: Vec<_> = bytes
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, window)| *window == from)
+        .map(|(at, _)| at)
+        .collect();
     assert!(!places.is_empty(), "the text is there");
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to);
@@ -186,7 +217,8 @@ fn postponed_records_come_again_in_their_order() {
 fn records_are_emitted_dropped_and_routed() {
     together([
         &|| {
-            let lines = ["a", "emit 3", "drop", "emit 0", "replace b", "tombstone", "emit 1"].map(String::from);
+            let lines =
+                ["a", "emit 3", "drop", "emit 0", "replace b", "tombstone", "emit 1"].map(String::from);
             let pipeline = Pipeline::default().partitions(1).guest("test-guest", "");
             let (run, lake) = Workspace::with(&pipeline, &input(&lines)).deliver();
             let expected = ["a", "emit 3#0", "emit 3#1", "emit 3#2", "b", "", "emit 1#0"];
@@ -202,12 +234,20 @@ fn records_are_emitted_dropped_and_routed() {
             for line in ["topic=t", "partition=0", "offset=0", "index=0", "attempt=0"] {
                 assert!(texts.iter().any(|text| text == line), "{line}: {texts:?}");
             }
-            let names: Vec<_> = lake.entries[&0][0]["transforms"].as_array().expect("two").iter().map(|it| text(it, "name")).collect();
+            let names: Vec<_> = lake.entries[&0][0]["transforms"]
+                .as_array()
+                .expect("two")
+                .iter()
+                .map(|it| text(it, "name"))
+                .collect();
             assert_eq!(names, ["step-0", "step-1"]);
         },
         &|| {
-            let lines = ["everywhere but quiet", "route a", "route b", "route quiet", "route nowhere", "annotate"].map(String::from);
-            let keys = |name: &str| format!("prefix = \"{name}/\"\nformat = \"raw\"\ncompression = \"none\"\n");
+            let lines =
+                ["everywhere but quiet", "route a", "route b", "route quiet", "route nowhere", "annotate"]
+                    .map(String::from);
+            let keys =
+                |name: &str| format!("prefix = \"{name}/\"\nformat = \"raw\"\ncompression = \"none\"\n");
             let pipeline = Pipeline::default().partitions(1).guest("test-guest", "").sinks(&[
                 sink("a", &keys("a")),
                 sink("b", &keys("b")),

@@ -38,7 +38,10 @@ fn check(run: &Run, lake: &Lake) {
         bytes += object.length;
         for line in object.lines() {
             let record: Value = serde_json::from_slice(line).expect("JSON lines");
-            assert!(!text_of(&record, "client").is_empty() && record["status"].as_u64() != Some(301), "{record}");
+            assert!(
+                !text_of(&record, "client").is_empty() && record["status"].as_u64() != Some(301),
+                "{record}"
+            );
             delivered += 1;
         }
     }
@@ -46,7 +49,9 @@ fn check(run: &Run, lake: &Lake) {
     for letter in &letters {
         assert_eq!(text(letter, "topic"), "access-logs");
         assert!(text(letter, "code").starts_with("Bad"), "{letter}");
-        assert!(letter["transforms"][0]["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")));
+        assert!(
+            letter["transforms"][0]["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:"))
+        );
     }
     assert!(!letters.is_empty(), "the generator makes some malformed lines");
     assert_eq!(lake.sum("read"), RECORDS);
@@ -73,9 +78,12 @@ fn check(run: &Run, lake: &Lake) {
     // The generator's clock never goes back, so that order shows in the times of a partition.
     for partition in 0..4 {
         let lines = lake.lines("", partition);
-        let times: Vec<String> = lines.iter().map(|line| text_of(&serde_json::from_slice(line).expect("JSON"), "time")).collect();
+        let times: Vec<String> =
+            lines.iter().map(|line| text_of(&serde_json::from_slice(line).expect("JSON"), "time")).collect();
         assert!(times.len() > 1000 && times.is_sorted(), "partition {partition} is out of order");
-        assert!(lake.entries[&partition].iter().map(|entry| number(entry, "read")).sum::<u64>() >= RECORDS / 5);
+        assert!(
+            lake.entries[&partition].iter().map(|entry| number(entry, "read")).sum::<u64>() >= RECORDS / 5
+        );
     }
 }
 
@@ -94,7 +102,10 @@ fn the_quickstart_runs_again_and_again_in_one_clone() {
     check(&second, &Lake::read(&runs[1]));
     for (run, folder) in [(&first, &runs[0]), (&second, &runs[1])] {
         let place = text(&run.report()["places"], "lake").to_owned();
-        assert!(place.ends_with(&folder.file_name().expect("a name").to_string_lossy().into_owned()), "{place}");
+        assert!(
+            place.ends_with(&folder.file_name().expect("a name").to_string_lossy().into_owned()),
+            "{place}"
+        );
     }
 }
 
@@ -110,7 +121,7 @@ fn people_read_where_it_went_and_how_much() {
         format!("{RECORDS:>12} records\n"),
         format!("{delivered:>12} records in {} objects", lake.below("").count()),
         format!("{:>12} in 4 objects", lake.letters().len()),
-        String::from("Look at them:"),
+        String::from("Look at them"),
         clone.runs()[0].display().to_string(),
     ] {
         assert!(run.stdout.contains(&words), "`{words}` is missing: {run}");

@@ -6,8 +6,12 @@ use std::net::TcpListener;
 use super::super::guests::guest;
 use super::host::{Workspace, together};
 
-const SECRETS: [(&str, &str); 4] =
-    [("STORE_KEY", "s3cr3t-of-the-store"), ("PASSWORD", "s3cr3t-of-kafka"), ("TOKEN", "s3cr3t-of-the-plugin"), ("VANNE_LOG", "trace")];
+const SECRETS: [(&str, &str); 4] = [
+    ("STORE_KEY", "s3cr3t-of-the-store"),
+    ("PASSWORD", "s3cr3t-of-kafka"),
+    ("TOKEN", "s3cr3t-of-the-plugin"),
+    ("VANNE_LOG", "trace"),
+];
 
 /// A store that refuses everybody; its address.
 fn refusing_store() -> String {
@@ -19,8 +23,11 @@ fn refusing_store() -> String {
             std::thread::spawn(move || {
                 let mut request = [0; 65_536];
                 let body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
-                let answer = format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                while stream.read(&mut request).is_ok_and(|bytes| bytes > 0) && stream.write_all(answer.as_bytes()).is_ok() {}
+                let answer =
+                    format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                while stream.read(&mut request).is_ok_and(|bytes| bytes > 0)
+                    && stream.write_all(answer.as_bytes()).is_ok()
+                {}
             });
         }
     });
@@ -51,12 +58,17 @@ fn no_secret_is_ever_said() {
                 "options = {{ endpoint = \"http://{address}\", allow_http = true, region = \"us-east-1\", \
                  access_key_id = \"someone\", secret_access_key = \"${{STORE_KEY}}\" }}"
             );
-            check(&pipeline("s3://lake/x", &options, ""), &["sinks.lake", "s3://lake"]);
+            check(
+                &pipeline("s3://lake/x", &options, ""),
+                &["sinks.lake", "the credentials must allow", "403 Forbidden"],
+            );
         },
         &|| check(&pipeline("out", "", ""), &["127.0.0.1:1", "source.brokers"]),
         &|| {
             let path = guest("test-guest").display().to_string();
-            let transform = format!("[[transforms]]\nname = \"t\"\nplugin = {path:?}\nconfig = {{ token = \"${{TOKEN}}\" }}\n");
+            let transform = format!(
+                "[[transforms]]\nname = \"t\"\nplugin = {path:?}\nconfig = {{ token = \"${{TOKEN}}\" }}\n"
+            );
             check(&pipeline("out", "", &transform), &["transform `t`"]);
         },
         &|| {
