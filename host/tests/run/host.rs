@@ -157,6 +157,22 @@ impl Process {
         }
     }
 
+    /// Waits until it has used half a second of processor time from now on.
+    pub(crate) fn wait_until_busy(&mut self) {
+        // Fields 14 and 15 of proc(5)'s stat, in ticks of 10 ms; the name before them may hold anything.
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let ticks = || {
+            let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+            let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+            fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>()
+        };
+        let before = ticks();
+        while ticks() < before + 50 {
+            assert!(self.begun.elapsed() < PATIENCE, "it does nothing: {}", read_log(&self.log));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh")
             .args(["-c", r#"kill -s "$0" "$1""#, name, &self.child.id().to_string()])

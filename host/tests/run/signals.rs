@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::host::{Pipeline, Workspace, together};
+use super::host::{Pipeline, Process, Workspace, together};
 
 /// What a drain may take by its promise, and some for a busy machine.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -13,13 +13,15 @@ fn the_first_signal_drains_and_the_second_ends_at_once() {
 }
 
 fn drains(signal: &str) {
-    let workspace = Workspace::with(&Pipeline::default().feed("file = \"-\""), b"");
+    let pipeline = Pipeline::default().feed("file = \"-\"").guest("test-guest", "");
+    let workspace = Workspace::with(&pipeline, b"");
     let mut process = workspace.start(&["run", "--json", "pipeline.toml"], &[]);
-    let lines: Vec<_> = (0..1000).map(|number| format!("line {number}")).collect();
+    let mut lines: Vec<_> = (0..1000).map(|number| format!("line {number}")).collect();
+    // The last line of each partition tells that the plugin had it.
+    lines.extend([String::from("log the first is in"), String::from("log the second is in")]);
     process.say(format!("{}\n", lines.join("\n")).as_bytes());
-    process.wait_for("\"assigned\"");
-    // Nothing tells from outside that a line without a cut was taken in.
-    std::thread::sleep(Duration::from_secs(2));
+    process.wait_for("the first is in");
+    process.wait_for("the second is in");
     process.signal(signal);
     let signalled = Instant::now();
     let run = process.end();
@@ -33,19 +35,21 @@ fn drains(signal: &str) {
     }
 }
 
-/// A pipeline whose only lane is busy for as long as a plugin may be.
-fn busy(timeout: &str) -> Workspace {
-    let limits = format!("limits = {{ timeout = {timeout:?} }}");
-    let pipeline = Pipeline::default().partitions(1).feed("file = \"-\"").guest("test-guest", &limits);
-    Workspace::with(&pipeline, b"")
+/// A pipeline whose only lane is busy with a call that does not end.
+fn busy() -> (Workspace, Process) {
+    let limits = "limits = { timeout = \"5m\" }";
+    let pipeline = Pipeline::default().partitions(1).feed("file = \"-\"").guest("test-guest", limits);
+    let workspace = Workspace::with(&pipeline, b"");
+    let mut process = workspace.start(&["run", "--json", "pipeline.toml"], &[]);
+    process.say(b"log the plugin is there\n");
+    process.wait_for("the plugin is there");
+    process.say(b"loop\n");
+    process.wait_until_busy();
+    (workspace, process)
 }
 
 fn second_signal() {
-    let workspace = busy("5m");
-    let mut process = workspace.start(&["run", "pipeline.toml"], &[]);
-    process.say(b"loop\n");
-    process.wait_for("assigned");
-    std::thread::sleep(Duration::from_secs(2));
+    let (_workspace, mut process) = busy();
     process.signal("INT");
     process.wait_for("draining");
     process.signal("TERM");
@@ -56,11 +60,7 @@ fn second_signal() {
 }
 
 fn deadline() {
-    let workspace = busy("5m");
-    let mut process = workspace.start(&["run", "--json", "pipeline.toml"], &[]);
-    process.say(b"loop\n");
-    process.wait_for("assigned");
-    std::thread::sleep(Duration::from_secs(2));
+    let (_workspace, process) = busy();
     process.signal("TERM");
     let signalled = Instant::now();
     let run = process.end();
