@@ -29,6 +29,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Prints what clap has to say: help and version are what was asked for; a command line that it does not
+/// take is refused (its own exit code would be that of a halted lane).
+pub(crate) fn answered(answer: &clap::Error) -> ExitCode {
+    let _nobody_may_be_reading = answer.print();
+    if answer.use_stderr() { Exit::Refused.into() } else { Exit::Done.into() }
+}
+
 /// Says why the command is refused.
 pub(crate) fn refused(why: &str) -> ExitCode {
     say_refused(why);

@@ -77,7 +77,10 @@ struct ValidateArguments {
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return exit::answered(&answer),
+    };
     let form = if arguments.json { crate::telemetry::LogForm::Json } else { crate::telemetry::LogForm::Text };
     crate::telemetry::start(form);
     let json = arguments.json;

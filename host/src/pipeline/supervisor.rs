@@ -122,12 +122,13 @@ impl Supervisor {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended).await,
                 event = self.events.recv() => {
                     if let Err(error) = self.on_event(event).await {
-                        // What was taken in can still be delivered: the ledger needs no broker.
-                        self.shut_down(CutCause::Shutdown).await;
-                        return Err(error);
+                        return self.fail(error).await;
                     }
                 }
-                fed = feed::ended(&mut self.feed) => self.fed(fed?).await,
+                fed = feed::ended(&mut self.feed) => match fed {
+                    Ok(ends) => self.fed(ends).await,
+                    Err(error) => return self.fail(error).await,
+                },
                 _ = tick.tick() => self.on_tick().await,
             }
             if self.is_done() {
@@ -136,6 +137,13 @@ impl Supervisor {
             }
         }
         Ok(self.summary())
+    }
+
+    /// Ends the run by an error of the source or the feed. What was taken in can still be delivered: the
+    /// ledger needs no broker.
+    async fn fail(mut self, error: Error) -> Result<Summary, Error> {
+        self.shut_down(CutCause::Shutdown).await;
+        Err(error)
     }
 
     async fn on_event(&mut self, event: Option<Event>) -> Result<(), Error> {
@@ -298,7 +306,9 @@ impl Supervisor {
     fn is_done(&self) -> bool {
         let all_halted = !self.halted.is_empty() && self.lanes.is_empty() && self.ends.is_none();
         let all_reached = self.ends.as_ref().is_some_and(|ends| ends.all_reached()) && self.lanes.is_empty();
-        all_halted || all_reached
+        // Nobody takes an embedded lane over, and a feeder that waits for it never ends.
+        let is_lost = self.context.embedded.is_some() && !self.halted.is_empty();
+        all_halted || all_reached || is_lost
     }
 
     /// Drains every lane under one deadline, gives all partitions back and leaves the group.
