@@ -29,6 +29,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Shows the help that was asked for, or says what is wrong with the arguments. Not with clap's own exit code, for a
+/// 2 says here that a lane halted.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _nobody_may_be_reading = error.print();
+    if error.use_stderr() { Exit::Refused.into() } else { Exit::Done.into() }
+}
+
 /// Says why the command is refused.
 pub(crate) fn refused(why: &str) -> ExitCode {
     say_refused(why);

@@ -78,7 +78,10 @@ struct ValidateArguments {
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
     let form =
         if arguments.json { crate::telemetry::LogForm::Json } else { crate::telemetry::LogForm::Text };
     crate::telemetry::start(form);

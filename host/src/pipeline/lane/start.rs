@@ -23,6 +23,7 @@ use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
 use crate::retry::Backoff;
+use crate::source::kafka::Watermarks;
 use crate::source::{self, Command};
 
 /// Makes a lane: its handle, and the future that is its life.
@@ -132,6 +133,17 @@ impl Lane {
     /// The broker has nothing at the lane's position: records were lost to retention, or the log was cut
     /// off, or the position was only just right.
     pub(super) async fn out_of_range(&mut self) -> Result<(), Error> {
+        let log = self.look_at_log().await?;
+        if self.position < log.low {
+            return self.record_gap(log.low).await;
+        }
+        // A leader that was behind for a moment: ask again, not at once.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.rewind(self.range().start()).await
+    }
+
+    /// The ends of the partition's log, once it is known to be the one that the chain is about.
+    pub(super) async fn look_at_log(&mut self) -> Result<Watermarks, Error> {
         let origin = self.names.origin.clone();
         let topic_id = self.context.asker.topic_id(&origin.topic).await?;
         if topic_id != self.chain.topic().id {
@@ -142,12 +154,7 @@ impl Lane {
         if self.position > log.high {
             return Err(Error::Truncated { lane: origin, high: log.high, end: self.tail.end });
         }
-        if self.position < log.low {
-            return self.record_gap(log.low).await;
-        }
-        // A leader that was behind for a moment: ask again, not at once.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        self.rewind(self.range().start()).await
+        Ok(log)
     }
 
     /// Offsets up to `low` are gone: says so in the chain and goes on there.
