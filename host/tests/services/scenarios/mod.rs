@@ -214,11 +214,10 @@ fn entries(bucket: &Location) -> Vec<Value> {
 fn refusal_of(host: &Host) -> String {
     let said = host.stderr();
     assert!(!said.contains("panicked"), "{said}");
-    let at = said.find("error: ").unwrap_or_else(|| panic!("it gives no error: {said}"));
-    let refusal = said[at..].trim_end().to_owned();
-    assert_eq!(refusal.matches("error: ").count(), 1, "one error, not several: {refusal}");
+    let lines: Vec<_> = said.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("error: ")).count(), 1, "one error, not several: {said}");
     assert!(host.stdout().is_empty(), "a refusal is no data: {}", host.stdout());
-    refusal
+    lines.join("\n")
 }
 
 /// All of these stand in a text.
