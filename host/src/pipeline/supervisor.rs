@@ -23,7 +23,7 @@ use super::lane::{self, Control, Ended};
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
-use crate::source::{Command, Event};
+use crate::source::{Command, Event, kafka};
 
 /// How long lanes may drain when the group wants partitions back: well within Kafka's default
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
@@ -149,6 +149,7 @@ impl Supervisor {
     /// Starts a lane for each partition that is not running yet.
     async fn assign(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Error> {
         tracing::info!(partitions = partitions.len(), "assigned");
+        let partitions = self.refuse_changed_topics(partitions).await;
         let commits = self.context.committed(&partitions).await?;
         for partition in partitions {
             if self.lanes.contains_key(&partition) {
@@ -162,6 +163,24 @@ impl Supervisor {
             self.tasks.spawn(async move { (partition, lane.await) });
         }
         Ok(())
+    }
+
+    /// Halts the lanes of topics that are gone, or others by now: their chains say nothing about the logs that are there.
+    async fn refuse_changed_topics(&mut self, mut partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let topics: BTreeSet<_> = partitions.iter().map(|partition| Arc::clone(&partition.topic)).collect();
+        for topic in topics {
+            let Err(error) = self.context.check_topic(&topic).await else { continue };
+            if let lane::Error::Source(error) = &error
+                && !matches!(error, kafka::Error::TopicMissing { .. })
+            {
+                tracing::warn!(%topic, %error, "could not ask whether the topic was made again");
+                continue;
+            }
+            for partition in partitions.extract_if(.., |partition| partition.topic == topic) {
+                self.halt(&partition, &error).await;
+            }
+        }
+        partitions
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {

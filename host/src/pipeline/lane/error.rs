@@ -62,7 +62,10 @@ pub(crate) enum Error {
         end: u64,
     },
     /// The topic is not the one that the chain is about.
-    #[error("topic `{topic}` has id {now}, but this lane reads {before}: it was made again; restart the host")]
+    #[error(
+        "topic `{topic}` now has the id `{now}`, but this lane reads `{before}`: the topic was deleted and made \
+         again; restart the host, which says what to do"
+    )]
     TopicMadeAgain {
         /// Its name.
         topic: String,

@@ -145,11 +145,7 @@ impl Lane {
     /// The ends of the partition's log, once it is known to be the one that the chain is about.
     pub(super) async fn look_at_log(&mut self) -> Result<Watermarks, Error> {
         let origin = self.names.origin.clone();
-        let topic_id = self.context.asker.topic_id(&origin.topic).await?;
-        if topic_id != self.chain.topic().id {
-            let before = self.chain.topic().id.clone();
-            return Err(Error::TopicMadeAgain { topic: origin.topic.to_string(), now: topic_id, before });
-        }
+        self.context.check_topic(&origin.topic).await?;
         let log = self.context.watermarks(&origin).await?;
         if self.position > log.high {
             return Err(Error::Truncated { lane: origin, high: log.high, end: self.tail.end });
