@@ -19,6 +19,7 @@ fn refused(scene: &Scene<'_>, wanted: &[&str]) -> String {
     let said = scene.refused();
     println!("{said}\n");
     assert_says(&said, wanted);
+    assert!(said.lines().skip(1).all(|line| !line.starts_with("error")), "{said}");
     let checked = said_by_validate(scene);
     assert_says(&checked, wanted);
     said
@@ -34,7 +35,7 @@ fn said_by_validate(scene: &Scene<'_>) -> String {
 fn a_broker_that_is_down_is_named() {
     let address = format!("127.0.0.1:{}", free_port());
     let scene = Scene::new("no-broker", 1).set("source.brokers", format!("{address:?}"));
-    refused(&scene, &[&address, "`source.brokers`"]);
+    refused(&scene, &[&address, "\nhint: check `source.brokers`"]);
 }
 
 #[test]
@@ -54,7 +55,8 @@ fn a_topic_that_is_missing_is_named() {
 fn a_bucket_that_is_missing_is_named() {
     let bucket = Store::shared(Kind::Minio).location(&unique("missing"));
     let scene = Scene::new("no-bucket", 1).set("sinks.lake.url", format!("{:?}", bucket.under("lake").url));
-    refused(&scene, &["sinks.lake", &bucket.url, "there is no such bucket", "`url`"]);
+    let name = bucket.url.trim_start_matches("s3://").to_owned();
+    refused(&scene, &["sinks.lake", &name, "there is no such bucket", "`url`"]);
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn a_store_that_overwrites_is_refused() {
     let mut place = scene.lake();
     place.options.insert("endpoint".to_owned(), store.endpoint.clone());
     scene.change("sinks.lake.options", place.options_toml());
-    let wanted = ["sinks.lake", "does not create an object for exactly one of several writers", "If-None-Match"];
+    let wanted = ["sinks.lake", "hint: ", "does not create an object for exactly one of several writers", "If-None-Match"];
     refused(&scene, &wanted);
     let lake: Vec<_> = store.objects().into_keys().filter(|path| !path.contains("/_vanne/")).collect();
     assert!(lake.is_empty(), "{lake:?}");
@@ -116,7 +118,7 @@ fn what_is_no_plugin_is_named() {
     let cases: [(&str, &[u8], &[&str]); 3] = [
         ("core.wasm", b"\0asm\x01\0\0\0", &["core module", "wasm32-wasip2"]),
         ("script.wasm", b"#!/bin/sh\n", &["no WebAssembly", "wasm32-wasip2"]),
-        ("other.wasm", &wasm, &["another version of the contract", "transformer@0.1.0", "transformer@0.9.0"]),
+        ("other.wasm", &wasm, &["another version of the contract", "transformer@0.1.x", "transformer@0.9.0"]),
     ];
     for (name, content, wanted) in cases {
         let scene = with(name);

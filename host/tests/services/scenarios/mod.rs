@@ -190,8 +190,9 @@ impl<'k> Scene<'k> {
             assert_eq!(commit.offset, end, "partition {partition} is committed up to its end");
             let parts: Vec<_> = commit.metadata.split(':').collect();
             assert_eq!((parts[0], parts[2]), ("vanne1", end.to_string().as_str()), "{}", commit.metadata);
-            let last = self.entries().into_iter().rfind(|entry| entry["partition"] == partition);
-            assert_eq!(last.expect("an entry")["nonce"], parts[3], "the note names the last entry");
+            let named = self.entries().into_iter().find(|entry| entry["nonce"] == parts[3]);
+            let named = named.expect("the note names an entry");
+            assert_eq!((&named["partition"], &named["end"]), (&partition.into(), &end.into()));
         }
     }
 }
