@@ -8,9 +8,11 @@
 //! partition that was lost.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -160,7 +162,12 @@ impl Supervisor {
             let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), commit, until);
             self.progress.add(&partition, &handle.position, until);
             self.lanes.insert(partition.clone(), handle);
-            self.tasks.spawn(async move { (partition, lane.await) });
+            // A panic is a bug, and costs one lane: its partition must be given back when the group wants it.
+            let lane = AssertUnwindSafe(lane).catch_unwind();
+            self.tasks.spawn(async move {
+                let ended = lane.await;
+                (partition, ended.unwrap_or_else(|_| Err(lane::Error::TaskLost(String::from("it panicked")))))
+            });
         }
         Ok(())
     }
