@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use super::{RECORD, Scene, assert_says};
-use crate::support::kafka::{Ending, Message};
-use crate::support::until;
+use super::guests::guest;
+use super::{RECORD, Scene, assert_says, await_records};
+use crate::support::host::Launch;
+use crate::support::kafka::{Ending, Kafka, Message};
+use crate::support::process::Signal;
+use crate::support::reader::json_lines;
+use crate::support::stores::{Kind, Store};
+use crate::support::{PATIENCE, until};
 
 #[test]
 fn a_pipeline_delivers_everything_once_and_goes_on_where_it_stopped() {
@@ -154,4 +159,88 @@ fn everything_lost_to_retention_ends_too() {
     scene.produce(200..210);
     scene.run_until_end();
     scene.assert_delivered_numbers((0..100).chain(200..210));
+}
+
+#[test]
+fn retention_while_it_stands_still_leaves_nothing_between_the_records_and_the_gap() {
+    let scene = Scene::new("retention-live", 1)
+        .set("cut.interval", r#""10m""#)
+        .set("cut.max_interval", r#""10m""#)
+        .set("source.properties", r#"{ "session.timeout.ms" = "45000" }"#);
+    scene.produce(0..50);
+    let mut host = Launch::run(&scene.file()).argument("--json").start();
+    // All of it is in its open range, and nothing is cut.
+    host.expect_log(r#""taken":50,"#, PATIENCE);
+    host.pause();
+    scene.produce(50..250);
+    scene.kafka.delete_records(&scene.topic, 0, 220);
+    host.resume();
+    host.expect_log("lost to retention", PATIENCE);
+    host.expect_log(r#""taken":"#, PATIENCE);
+    // What follows is taken in, and delivered by the drain.
+    std::thread::sleep(Duration::from_secs(2));
+    host.terminate();
+    host.expect_exit(Duration::from_secs(25), 0);
+    let gaps: Vec<_> = scene
+        .entries()
+        .into_iter()
+        .filter(|entry| entry["cause"] == "gap" && entry["read"] == 0)
+        .filter_map(|entry| entry["start"].as_u64().zip(entry["end"].as_u64()))
+        .collect();
+    // A fetch that was on its way may have brought some of the records.
+    let [(first, 220)] = gaps[..] else { panic!("one gap up to 220: {gaps:?}") };
+    assert!(first >= 50, "{gaps:?}");
+    scene.run_until_end();
+    scene.assert_delivered_numbers((0..first).chain(220..250));
+    scene.assert_committed();
+}
+
+#[test]
+fn a_plugin_drops_fails_and_traps_and_every_record_has_one_fate() {
+    let mut scene = Scene::new("fates", 1).set("host.cache", r#""cache""#);
+    let plugin = format!("[[transforms]]\nname = \"guest\"\nplugin = {:?}", guest("test-guest"));
+    scene.pipeline = scene.pipeline.append(&plugin);
+    scene.produce(0..100);
+    let bad = ["drop", "fail Odd not today", "panic at once", "trap", "drop"];
+    scene.kafka.produce(&scene.topic, &bad.map(|value| Message::new(0, value)));
+    scene.produce(100..200);
+    let report = scene.run_until_end();
+    let counts = ["records_read", "records_written", "records_dropped", "dead_letters"];
+    assert_eq!(counts.map(|name| report[name].as_u64().unwrap_or(0)), [205, 200, 2, 3], "{report}");
+    scene.assert_delivered(200);
+    let dead = json_lines(&scene.bucket.under(&format!("dead/{}", scene.name)));
+    let of = |line: &serde_json::Value| (line["offset"].as_u64().unwrap_or(0), line["value"].clone());
+    let mut found: Vec<_> = dead.iter().map(of).collect();
+    found.sort_by_key(|(offset, _)| *offset);
+    let expected = [(101, "fail Odd not today"), (102, "panic at once"), (103, "trap")];
+    assert_eq!(found, expected.map(|(offset, value)| (offset, value.into())));
+    let odd = dead.iter().find(|line| line["offset"] == 101).expect("it is there");
+    assert_eq!((&odd["code"], &odd["detail"]), (&"Odd".into(), &"not today".into()), "{odd}");
+    // A second run compiles nothing and delivers nothing.
+    let report = scene.run_until_end();
+    assert_eq!(report["entries"], 0);
+}
+
+#[test]
+fn a_store_and_a_broker_that_go_away_and_come_back_cost_nothing() {
+    let (kafka, store) = (Kafka::start(), Store::start(Kind::Minio));
+    let scene = Scene::at(&kafka, store.bucket("comes-back"), "comes-back", 2);
+    scene.produce(0..50);
+    let mut host = scene.start();
+    await_records(&mut host, &scene.lake(), 100);
+    store.server().signal(Signal::Kill);
+    scene.produce(50..100);
+    std::thread::sleep(Duration::from_secs(3));
+    store.server().start_again();
+    await_records(&mut host, &scene.lake(), 200);
+    kafka.server().signal(Signal::Kill);
+    std::thread::sleep(Duration::from_secs(3));
+    kafka.server().start_again();
+    scene.produce(100..150);
+    await_records(&mut host, &scene.lake(), 300);
+    host.terminate();
+    host.expect_exit(Duration::from_secs(25), 0);
+    scene.assert_delivered(150);
+    scene.run_until_end();
+    scene.assert_committed();
 }
