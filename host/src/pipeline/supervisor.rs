@@ -8,9 +8,11 @@
 //! partition that was lost.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -23,7 +25,7 @@ use super::lane::{self, Control, Ended, Hint};
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
-use crate::source::{Command, Event};
+use crate::source::{Command, Event, kafka};
 
 /// How long lanes may drain when the group wants partitions back: well within Kafka's default
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
@@ -166,6 +168,7 @@ impl Supervisor {
     /// Starts a lane for each partition that is not running yet.
     async fn assign(&mut self, partitions: Vec<TopicPartition>) {
         tracing::info!(partitions = partitions.len(), "assigned");
+        let partitions = self.refuse_changed_topics(partitions).await;
         let commits = self.context.committed(&partitions).await;
         if let Err(error) = &commits {
             tracing::warn!(%error, "the group's commits can't be read yet; each lane asks for its own");
@@ -182,8 +185,31 @@ impl Supervisor {
             let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), hint, until);
             self.progress.add(&partition, &handle.position, until);
             self.lanes.insert(partition.clone(), handle);
-            self.tasks.spawn(async move { (partition, lane.await) });
+            // A panic is a bug, and costs one lane: its partition must be given back when the group wants it.
+            let lane = AssertUnwindSafe(lane).catch_unwind();
+            self.tasks.spawn(async move {
+                let ended = lane.await;
+                (partition, ended.unwrap_or_else(|_| Err(lane::Error::TaskLost(String::from("it panicked")))))
+            });
         }
+    }
+
+    /// Halts the lanes of topics that are gone, or others by now: their chains say nothing about the logs that are there.
+    async fn refuse_changed_topics(&mut self, mut partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let topics: BTreeSet<_> = partitions.iter().map(|partition| Arc::clone(&partition.topic)).collect();
+        for topic in topics {
+            let Err(error) = self.context.check_topic(&topic).await else { continue };
+            if let lane::Error::Source(error) = &error
+                && !matches!(error, kafka::Error::TopicMissing { .. })
+            {
+                tracing::warn!(%topic, %error, "could not ask whether the topic was made again");
+                continue;
+            }
+            for partition in partitions.extract_if(.., |partition| partition.topic == topic) {
+                self.halt(&partition, &error).await;
+            }
+        }
+        partitions
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
