@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::context::Context;
 use super::build::EndOffsets;
+use super::context::Context;
 use super::ends::Ends;
 use super::feed::{self, Feed};
-use super::lane::{self, Control, Ended};
+use super::lane::{self, Control, Ended, Hint};
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
@@ -30,7 +30,7 @@ use crate::source::{Command, Event};
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
-pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -57,7 +57,7 @@ pub struct Summary {
 }
 
 /// Reasons for halted lanes that a summary keeps.
-pub const HALTS_KEPT: usize = 20;
+pub(super) const HALTS_KEPT: usize = 20;
 
 /// A rebalance that waits for lanes to drain.
 struct Revocation {
@@ -76,6 +76,8 @@ pub(super) struct Supervisor {
     feed: Option<Feed>,
     until_end: bool,
     progress: Progress,
+    /// Partitions that this process holds and does not work any more.
+    halted: BTreeSet<TopicPartition>,
     halts: Vec<String>,
     timed_out: bool,
 }
@@ -99,6 +101,7 @@ impl Supervisor {
             feed,
             until_end,
             progress,
+            halted: BTreeSet::new(),
             halts: Vec::new(),
             timed_out: false,
         }
@@ -117,7 +120,13 @@ impl Supervisor {
                     break;
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended).await,
-                event = self.events.recv() => self.on_event(event).await?,
+                event = self.events.recv() => {
+                    if let Err(error) = self.on_event(event).await {
+                        // What was taken in can still be delivered: the ledger needs no broker.
+                        self.shut_down(CutCause::Shutdown).await;
+                        return Err(error);
+                    }
+                }
                 fed = feed::ended(&mut self.feed) => self.fed(fed?).await,
                 _ = tick.tick() => self.on_tick().await,
             }
@@ -131,7 +140,7 @@ impl Supervisor {
 
     async fn on_event(&mut self, event: Option<Event>) -> Result<(), Error> {
         match event {
-            Some(Event::Assigned(partitions)) => self.assign(partitions).await?,
+            Some(Event::Assigned(partitions)) => self.assign(partitions).await,
             Some(Event::Revoked(partitions)) => self.revoke(partitions).await,
             Some(Event::Lost(partitions)) => self.lose(partitions).await,
             Some(Event::OutOfRange { partition, offset }) => {
@@ -147,25 +156,34 @@ impl Supervisor {
     }
 
     /// Starts a lane for each partition that is not running yet.
-    async fn assign(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Error> {
+    async fn assign(&mut self, partitions: Vec<TopicPartition>) {
         tracing::info!(partitions = partitions.len(), "assigned");
-        let commits = self.context.committed(&partitions).await?;
+        let commits = self.context.committed(&partitions).await;
+        if let Err(error) = &commits {
+            tracing::warn!(%error, "the group's commits can't be read yet; each lane asks for its own");
+        }
         for partition in partitions {
             if self.lanes.contains_key(&partition) {
                 continue;
             }
             let until = self.ends.as_ref().and_then(|ends| ends.of(&partition));
-            let commit = commits.get(&partition).cloned();
-            let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), commit, until);
+            let hint = match &commits {
+                Ok(commits) => Hint::Known(commits.get(&partition).cloned()),
+                Err(_) => Hint::ToBeAsked,
+            };
+            let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), hint, until);
             self.progress.add(&partition, &handle.position, until);
             self.lanes.insert(partition.clone(), handle);
             self.tasks.spawn(async move { (partition, lane.await) });
         }
-        Ok(())
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::info!(partitions = partitions.len(), "the group wants partitions back; draining their lanes");
+        tracing::info!(
+            partitions = partitions.len(),
+            "the group wants partitions back; draining their lanes"
+        );
+        self.halted.retain(|partition| !partitions.contains(partition));
         let deadline = Instant::now() + REVOKE_DEADLINE;
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
@@ -180,12 +198,17 @@ impl Supervisor {
 
     async fn drain(&self, partition: &TopicPartition, cause: CutCause, deadline: Instant) {
         if let Some(lane) = self.lanes.get(partition) {
-            let _lane_may_have_ended = lane.control.send(Control::Drain { cause, deadline }).await;
+            let told = lane.control.send(Control::Drain { cause, deadline });
+            let _lane_may_have_ended = tokio::time::timeout_at(deadline, told).await;
         }
     }
 
     async fn lose(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::warn!(partitions = partitions.len(), "partitions were lost; their lanes end without a commit");
+        tracing::warn!(
+            partitions = partitions.len(),
+            "partitions were lost; their lanes end without a commit"
+        );
+        self.halted.retain(|partition| !partitions.contains(partition));
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
             if let Some(lane) = self.lanes.get(partition) {
@@ -208,7 +231,10 @@ impl Supervisor {
         }
     }
 
-    async fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
+    async fn lane_ended(
+        &mut self,
+        ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>,
+    ) {
         let (partition, result) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -241,6 +267,7 @@ impl Supervisor {
             "the lane halted; its records stay in Kafka, the other lanes go on");
         Stats::add(&self.context.stats.halted, 1);
         self.context.tell(Command::Stop { partition: partition.clone() }).await;
+        self.halted.insert(partition.clone());
         if self.halts.len() < HALTS_KEPT {
             self.halts.push(format!("{partition}: {reason}"));
         }
@@ -269,7 +296,7 @@ impl Supervisor {
     }
 
     fn is_done(&self) -> bool {
-        let all_halted = !self.halts.is_empty() && self.lanes.is_empty() && self.ends.is_none();
+        let all_halted = !self.halted.is_empty() && self.lanes.is_empty() && self.ends.is_none();
         let all_reached = self.ends.as_ref().is_some_and(|ends| ends.all_reached()) && self.lanes.is_empty();
         all_halted || all_reached
     }

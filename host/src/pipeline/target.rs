@@ -108,7 +108,8 @@ impl Targets {
 
     /// Who puts objects in place.
     pub(super) fn publisher(&self, cancelled: CancellationToken) -> Publisher {
-        let stores = self.by_name.iter().map(|(name, target)| (name.to_string(), Arc::clone(&target.place.store)));
+        let stores =
+            self.by_name.iter().map(|(name, target)| (name.to_string(), Arc::clone(&target.place.store)));
         Publisher::new(stores.collect(), cancelled)
     }
 
@@ -172,7 +173,8 @@ async fn open_sink(name: &str, sink: &ObjectSink) -> Result<Target, Error> {
 
 /// Opens and probes the store of a location; the folder in it is where the location's url points to.
 async fn open_place(key: &str, location: &Location) -> Result<(Place, String), Error> {
-    let refuse = |source: Box<dyn std::error::Error + Send + Sync>| Error::Store { what: key.to_owned(), source };
+    let refuse =
+        |source: Box<dyn std::error::Error + Send + Sync>| Error::Store { what: key.to_owned(), source };
     let (root, folder) = store::split(location).map_err(|error| refuse(error.into()))?;
     let store: Arc<dyn Store> = store::open(&root).map_err(|error| refuse(error.into()))?;
     let version = env!("CARGO_PKG_VERSION");

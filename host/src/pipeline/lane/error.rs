@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
+use crate::ledger::Kind;
 use crate::pipeline::cpu::JobLost;
 use crate::record::{OffsetRange, TopicPartition};
-use crate::ledger::Kind;
 use crate::{batch, ledger, sink, source};
 
 impl Error {
@@ -62,7 +62,9 @@ pub(crate) enum Error {
         end: u64,
     },
     /// The topic is not the one that the chain is about.
-    #[error("topic `{topic}` has id {now}, but this lane reads {before}: it was made again; restart the host")]
+    #[error(
+        "topic `{topic}` has id {now}, but this lane reads {before}: it was made again; restart the host"
+    )]
     TopicMadeAgain {
         /// Its name.
         topic: String,

@@ -17,7 +17,7 @@ mod start;
 mod work;
 
 pub(in crate::pipeline) use error::Error;
-pub(in crate::pipeline) use start::start;
+pub(in crate::pipeline) use start::{Hint, start};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +106,7 @@ pub(super) struct Lane {
 }
 
 /// What happens next to a lane.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 enum Next {
     Control(Control),
     Settled(Result<Settled, Error>),
@@ -123,7 +124,9 @@ impl Lane {
                 return self.finish().await;
             }
             match self.next().await {
-                Next::Control(Control::Drain { cause, deadline }) => return self.drain(cause, deadline).await,
+                Next::Control(Control::Drain { cause, deadline }) => {
+                    return self.drain(cause, deadline).await;
+                }
                 Next::Control(Control::OutOfRange) => self.out_of_range().await?,
                 Next::Control(Control::Until(end)) => self.until = Some(end),
                 Next::Settled(settled) => self.settle(settled?).await?,
