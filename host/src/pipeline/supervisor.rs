@@ -29,6 +29,10 @@ use crate::source::{Command, Event};
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What a lane gets beyond its deadline, before it is ended from outside: it may be waiting for a plugin or a store
+/// that keeps no deadline.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -63,6 +67,7 @@ pub(super) const HALTS_KEPT: usize = 20;
 struct Revocation {
     all: Vec<TopicPartition>,
     waiting: BTreeSet<TopicPartition>,
+    deadline: Instant,
 }
 
 /// The running pipeline.
@@ -192,7 +197,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline });
         self.answer_revocations().await;
     }
 
@@ -216,7 +221,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline: Instant::now() });
         self.answer_revocations().await;
     }
 
@@ -228,6 +233,17 @@ impl Supervisor {
         let done: Vec<Revocation> = done;
         for revocation in done {
             self.context.tell(Command::Unassign { partitions: revocation.all }).await;
+        }
+    }
+
+    /// Ends lanes that did not keep the deadline of a revocation: the whole group waits for the answer.
+    fn abandon_late(&self) {
+        let now = Instant::now();
+        for late in self.revocations.iter().filter(|revocation| revocation.deadline + GRACE <= now) {
+            late.waiting
+                .iter()
+                .filter_map(|partition| self.lanes.get(partition))
+                .for_each(|lane| lane.abandon.cancel());
         }
     }
 
@@ -251,7 +267,8 @@ impl Supervisor {
                     ends.reached(&partition);
                 }
             }
-            Ok(Ended::TimedOut) => self.timed_out = true,
+            // A drain for the group that was too slow is no fault of the end that comes later.
+            Ok(Ended::TimedOut) => self.timed_out |= !self.is_revoked(&partition),
             Ok(Ended::Drained | Ended::Abandoned) => {}
             Err(error) => self.halt(&partition, &error).await,
         }
@@ -259,6 +276,10 @@ impl Supervisor {
             revocation.waiting.remove(&partition);
         }
         self.answer_revocations().await;
+    }
+
+    fn is_revoked(&self, partition: &TopicPartition) -> bool {
+        self.revocations.iter().any(|revocation| revocation.waiting.contains(partition))
     }
 
     async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
@@ -290,6 +311,7 @@ impl Supervisor {
 
     async fn on_tick(&mut self) {
         self.progress.show(&self.context.stats);
+        self.abandon_late();
         if let Some(ends) = &mut self.ends {
             ends.look_at_others(&self.context, &self.lanes).await;
         }

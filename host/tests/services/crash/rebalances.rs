@@ -1,4 +1,4 @@
-//! Rebalances and nothing worse: hosts join and leave in good order, every second, under load.
+//! Rebalances and nothing worse: hosts join and leave in good order, about every second, under load.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn hosts_come_and_go() {
         } else {
             hosts.push(scene.host());
         }
-        let next = Instant::now() + dice.milliseconds(600..1400);
+        let next = Instant::now() + dice.milliseconds(100..1500);
         while Instant::now() < next {
             std::thread::sleep(Duration::from_millis(10));
             reap(&mut draining, &mut drains);
