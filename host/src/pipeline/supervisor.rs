@@ -31,6 +31,10 @@ use crate::source::{Command, Event, kafka};
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What a lane gets beyond its deadline, before it is ended from outside: it may be waiting for a plugin or a store
+/// that keeps no deadline.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -65,6 +69,7 @@ pub(super) const HALTS_KEPT: usize = 20;
 struct Revocation {
     all: Vec<TopicPartition>,
     waiting: BTreeSet<TopicPartition>,
+    deadline: Instant,
 }
 
 /// The running pipeline.
@@ -226,7 +231,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline });
         self.answer_revocations().await;
     }
 
@@ -250,7 +255,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline: Instant::now() });
         self.answer_revocations().await;
     }
 
@@ -262,6 +267,17 @@ impl Supervisor {
         let done: Vec<Revocation> = done;
         for revocation in done {
             self.context.tell(Command::Unassign { partitions: revocation.all }).await;
+        }
+    }
+
+    /// Ends lanes that did not keep the deadline of a revocation: the whole group waits for the answer.
+    fn abandon_late(&self) {
+        let now = Instant::now();
+        for late in self.revocations.iter().filter(|revocation| revocation.deadline + GRACE <= now) {
+            late.waiting
+                .iter()
+                .filter_map(|partition| self.lanes.get(partition))
+                .for_each(|lane| lane.abandon.cancel());
         }
     }
 
@@ -285,7 +301,8 @@ impl Supervisor {
                     ends.reached(&partition);
                 }
             }
-            Ok(Ended::TimedOut) => self.timed_out = true,
+            // A drain for the group that was too slow is no fault of the end that comes later.
+            Ok(Ended::TimedOut) => self.timed_out |= !self.is_revoked(&partition),
             Ok(Ended::Drained | Ended::Abandoned) => {}
             Err(error) => self.halt(&partition, &error).await,
         }
@@ -293,6 +310,10 @@ impl Supervisor {
             revocation.waiting.remove(&partition);
         }
         self.answer_revocations().await;
+    }
+
+    fn is_revoked(&self, partition: &TopicPartition) -> bool {
+        self.revocations.iter().any(|revocation| revocation.waiting.contains(partition))
     }
 
     async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
@@ -324,6 +345,7 @@ impl Supervisor {
 
     async fn on_tick(&mut self) {
         self.progress.show(&self.context.stats);
+        self.abandon_late();
         if let Some(ends) = &mut self.ends {
             ends.look_at_others(&self.context, &self.lanes).await;
         }

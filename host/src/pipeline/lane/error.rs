@@ -85,9 +85,6 @@ pub(crate) enum Error {
         /// The offset.
         offset: u64,
     },
-    /// The source ended.
-    #[error("the source has ended")]
-    SourceGone,
     /// The stager ended before its range.
     #[error("staging ended before its range")]
     StagingLost,

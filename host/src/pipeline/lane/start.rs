@@ -127,6 +127,7 @@ impl Lane {
             position: start,
             shared_position,
             outlet,
+            cut_off: false,
             control,
             outbox: VecDeque::new(),
             stager: None,
