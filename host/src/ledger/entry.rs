@@ -121,6 +121,10 @@ pub struct Entry {
     pub dead: u64,
     /// Records of which something was delivered, or tried: `read = dropped + dead + kept`.
     pub kept: u64,
+    /// Outputs that failed before any sink: not made, or routed to one that is not there. Each is a dead
+    /// letter, so that of those there are `dead + unplaced` and the sinks' `failed`.
+    #[serde(default)]
+    pub unplaced: u64,
     /// By the sink's name; dead letters stand under [`DEAD_LETTER_SINK`].
     pub sinks: BTreeMap<String, SinkEntry>,
     /// In the order in which they ran.

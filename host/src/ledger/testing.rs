@@ -283,6 +283,7 @@ pub(super) fn entry(start: u64, end: u64) -> Entry {
         dropped: 0,
         dead: 0,
         kept: end - start,
+        unplaced: 0,
         sinks: BTreeMap::new(),
         transforms: Vec::new(),
         config_digest: "sha256:00".into(),

@@ -97,6 +97,7 @@ pub(super) fn build(cut: &Cut, placed: &Placed) -> Entry {
         dropped: accounts.dropped,
         dead: accounts.dead,
         kept: accounts.kept,
+        unplaced: accounts.unplaced,
         sinks,
         transforms: context.provenance.iter().map(transform_entry).collect(),
         config_digest: context.config.digest.clone(),

@@ -299,6 +299,7 @@ mod tests {
             dropped: 0,
             dead: 0,
             kept: 2,
+            unplaced: 0,
             sinks: BTreeMap::from([
                 (DEAD_LETTER_SINK.to_owned(), sink(vec![dead])),
                 ("lake".to_owned(), sink(std::iter::once(small).chain(staged).collect())),
