@@ -11,7 +11,7 @@ use tokio::sync::watch;
 /// The source gets an eighth of the budget, within these bounds: librdkafka's queue and the batches
 /// that no lane has taken yet, half each. Enough to cover a fetch round trip at full rate, and no more,
 /// since what waits there is fetched again after a pause.
-const SOURCE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(64 << 20);
+const SOURCE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(24 << 20);
 
 /// Threshold that no lane reaches.
 const NO_PRESSURE: u64 = u64::MAX;
@@ -47,6 +47,13 @@ impl Memory {
     #[must_use]
     pub(super) fn buffers(&self) -> u64 {
         self.total / 2
+    }
+
+    /// Parts that may be on their way to stores at once, each of 5 MiB: one for 256 MiB of the budget. More
+    /// would not be faster on one machine, and each is held until the store has it.
+    #[must_use]
+    pub(super) fn uploads(&self) -> usize {
+        usize::try_from(self.total >> 28).unwrap_or(usize::MAX).clamp(2, 64)
     }
 
     /// Number of plugin instances that may be kept between batches, each taken for 2 MiB

@@ -94,6 +94,7 @@ impl Work {
             self.backoff = None;
         }
         self.keep_or_release_instances(context);
+        context.source.recycle(batch.records);
         Ok(TakenIn { records, chunks: std::iter::from_fn(|| self.range.next_chunk()).collect(), postponed })
     }
 
