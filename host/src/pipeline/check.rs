@@ -7,6 +7,7 @@ use super::target::Targets;
 use super::topics::Asker;
 use super::{Error, code};
 use crate::config::{self, Broker};
+use crate::record::DEAD_LETTER_SINK;
 use crate::source::kafka::Queries;
 
 /// What was asked, and what came of it.
@@ -24,7 +25,8 @@ pub async fn check(config: &config::Pipeline) -> Vec<Finding> {
     let targets = match Targets::open(config).await {
         Ok(targets) => {
             for (sink, place) in targets.places() {
-                findings.push(found(&sink, Ok(format!("{place} can be written exactly once"))));
+                let key = if sink == DEAD_LETTER_SINK { sink } else { format!("sinks.{sink}") };
+                findings.push(found(&key, Ok(format!("{place} can be written exactly once"))));
             }
             Some(targets)
         }

@@ -92,6 +92,16 @@ impl Context {
         self.topics.get(&origin.topic).expect("the source reads only the pipeline's topics")
     }
 
+    /// Whether a topic is still the one that the pipeline began with.
+    pub(super) async fn check_topic(&self, name: &Arc<str>) -> Result<(), lane::Error> {
+        let now = self.asker.topic_id(name).await?;
+        let before = self.topics.get(name).map_or("", |topic| &topic.identity.id);
+        if now == before {
+            return Ok(());
+        }
+        Err(lane::Error::TopicMadeAgain { topic: name.to_string(), now, before: before.to_owned() })
+    }
+
     /// The chain of a partition.
     pub(super) fn chain(&self, origin: &TopicPartition) -> Result<Chain, lane::Error> {
         let topic = self.topic(origin);

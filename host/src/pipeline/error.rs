@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{config, ledger, plugin, source};
+use crate::{config, ledger, plugin, source, store};
 
 /// What stops a pipeline.
 #[derive(Debug, Error)]
@@ -59,6 +59,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),
+            Self::Source(error) => error.hint().map(str::to_owned),
+            Self::Store { source, .. } => {
+                source.downcast_ref::<store::ProbeError>().map(|error| error.advice().to_owned())
+            }
             _ => None,
         }
     }

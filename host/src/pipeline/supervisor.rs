@@ -8,9 +8,11 @@
 //! partition that was lost.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -23,11 +25,15 @@ use super::lane::{self, Control, Ended, Hint};
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
-use crate::source::{Command, Event};
+use crate::source::{Command, Event, kafka};
 
 /// How long lanes may drain when the group wants partitions back: well within Kafka's default
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a lane gets beyond its deadline, before it is ended from outside: it may be waiting for a plugin or a store
+/// that keeps no deadline.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
@@ -63,6 +69,7 @@ pub(super) const HALTS_KEPT: usize = 20;
 struct Revocation {
     all: Vec<TopicPartition>,
     waiting: BTreeSet<TopicPartition>,
+    deadline: Instant,
 }
 
 /// The running pipeline.
@@ -166,6 +173,7 @@ impl Supervisor {
     /// Starts a lane for each partition that is not running yet.
     async fn assign(&mut self, partitions: Vec<TopicPartition>) {
         tracing::info!(partitions = partitions.len(), "assigned");
+        let partitions = self.refuse_changed_topics(partitions).await;
         let commits = self.context.committed(&partitions).await;
         if let Err(error) = &commits {
             tracing::warn!(%error, "the group's commits can't be read yet; each lane asks for its own");
@@ -182,8 +190,31 @@ impl Supervisor {
             let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), hint, until);
             self.progress.add(&partition, &handle.position, until);
             self.lanes.insert(partition.clone(), handle);
-            self.tasks.spawn(async move { (partition, lane.await) });
+            // A panic is a bug, and costs one lane: its partition must be given back when the group wants it.
+            let lane = AssertUnwindSafe(lane).catch_unwind();
+            self.tasks.spawn(async move {
+                let ended = lane.await;
+                (partition, ended.unwrap_or_else(|_| Err(lane::Error::TaskLost(String::from("it panicked")))))
+            });
         }
+    }
+
+    /// Halts the lanes of topics that are gone, or others by now: their chains say nothing about the logs that are there.
+    async fn refuse_changed_topics(&mut self, mut partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let topics: BTreeSet<_> = partitions.iter().map(|partition| Arc::clone(&partition.topic)).collect();
+        for topic in topics {
+            let Err(error) = self.context.check_topic(&topic).await else { continue };
+            if let lane::Error::Source(error) = &error
+                && !matches!(error, kafka::Error::TopicMissing { .. })
+            {
+                tracing::warn!(%topic, %error, "could not ask whether the topic was made again");
+                continue;
+            }
+            for partition in partitions.extract_if(.., |partition| partition.topic == topic) {
+                self.halt(&partition, &error).await;
+            }
+        }
+        partitions
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
@@ -200,7 +231,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline });
         self.answer_revocations().await;
     }
 
@@ -224,7 +255,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline: Instant::now() });
         self.answer_revocations().await;
     }
 
@@ -236,6 +267,17 @@ impl Supervisor {
         let done: Vec<Revocation> = done;
         for revocation in done {
             self.context.tell(Command::Unassign { partitions: revocation.all }).await;
+        }
+    }
+
+    /// Ends lanes that did not keep the deadline of a revocation: the whole group waits for the answer.
+    fn abandon_late(&self) {
+        let now = Instant::now();
+        for late in self.revocations.iter().filter(|revocation| revocation.deadline + GRACE <= now) {
+            late.waiting
+                .iter()
+                .filter_map(|partition| self.lanes.get(partition))
+                .for_each(|lane| lane.abandon.cancel());
         }
     }
 
@@ -259,7 +301,8 @@ impl Supervisor {
                     ends.reached(&partition);
                 }
             }
-            Ok(Ended::TimedOut) => self.timed_out = true,
+            // A drain for the group that was too slow is no fault of the end that comes later.
+            Ok(Ended::TimedOut) => self.timed_out |= !self.is_revoked(&partition),
             Ok(Ended::Drained | Ended::Abandoned) => {}
             Err(error) => self.halt(&partition, &error).await,
         }
@@ -267,6 +310,10 @@ impl Supervisor {
             revocation.waiting.remove(&partition);
         }
         self.answer_revocations().await;
+    }
+
+    fn is_revoked(&self, partition: &TopicPartition) -> bool {
+        self.revocations.iter().any(|revocation| revocation.waiting.contains(partition))
     }
 
     async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
@@ -298,6 +345,7 @@ impl Supervisor {
 
     async fn on_tick(&mut self) {
         self.progress.show(&self.context.stats);
+        self.abandon_late();
         if let Some(ends) = &mut self.ends {
             ends.look_at_others(&self.context, &self.lanes).await;
         }

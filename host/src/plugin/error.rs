@@ -87,7 +87,7 @@ pub enum Error {
         text: String,
     },
     /// An instance could not be made, described or configured.
-    #[error("transform `{transform}`: the plugin fails to {step}: {text}")]
+    #[error("the plugin fails to {step}: {text}")]
     Start {
         /// The transform.
         transform: String,
@@ -97,7 +97,7 @@ pub enum Error {
         text: String,
     },
     /// The plugin does not want this configuration.
-    #[error("transform `{transform}`: the plugin refuses its config: {text}")]
+    #[error("the plugin refuses its config: {text}")]
     Refused {
         /// The transform.
         transform: String,

@@ -26,7 +26,7 @@ const TRIES: u32 = 4;
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// It answers, and does not do what is needed.
-    #[error("the store at {place} does not {promise}: {seen}; {advice}")]
+    #[error("the store at {place} does not {promise}: {seen}")]
     Lacks {
         /// Place of the store.
         place: String,
@@ -38,7 +38,7 @@ pub enum ProbeError {
         advice: &'static str,
     },
     /// The trial could not be made.
-    #[error("can't try the store at {place}: {advice}")]
+    #[error("the store at {place} can't be tried")]
     Failed {
         /// Place of the store.
         place: String,
@@ -48,6 +48,16 @@ pub enum ProbeError {
         #[source]
         source: Error,
     },
+}
+
+impl ProbeError {
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Lacks { advice, .. } | Self::Failed { advice, .. } => advice,
+        }
+    }
 }
 
 /// Tries a store under the folder `root`, unless this host version did before.
@@ -143,7 +153,8 @@ impl Trial<'_> {
         let second = self.create(&path, "second").await?;
         let body = self.get(&path).await?;
         if body.as_deref() != Some(b"first") {
-            let seen = format!("read back {body:?} where `first` was written first");
+            let body = body.as_deref().map(String::from_utf8_lossy);
+            let seen = format!("read back `{}` where `first` was written first", body.unwrap_or_default());
             return Err(self.lacks(ONE_WINNER, seen, OTHER_STORE));
         }
         if second == Created::Created {
@@ -368,9 +379,9 @@ mod tests {
         let store = Faulty::new(memory(), 1);
         store.script(Operation::Create, "", Fault::Denied, 1);
         let error = probe(store.as_ref(), "_vanne", "0.1.0").await.unwrap_err();
-        assert!(error.to_string().contains("credentials must allow"), "{error}");
+        assert!(error.advice().contains("credentials must allow"), "{error}");
         store.script(Operation::Get, "", Fault::Unsent, 100);
         let error = probe(store.as_ref(), "_vanne", "0.1.0").await.unwrap_err();
-        assert!(error.to_string().contains("no usable answer"), "{error}");
+        assert!(error.advice().contains("no usable answer"), "{error}");
     }
 }

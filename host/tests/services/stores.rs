@@ -70,7 +70,12 @@ fn refusal(place: &Location) -> String {
     let opened = store::open(place).expect("the location is right");
     let error = wait(store::probe(opened.as_ref(), "probe/_vanne", "0.0.0")).expect_err("it can't be used");
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+    let advice = error.advice().to_owned();
+    std::iter::once(error.to_string())
+        .chain(causes.map(ToString::to_string))
+        .chain([advice])
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// As the host's configuration holds it.

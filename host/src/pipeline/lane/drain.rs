@@ -30,6 +30,13 @@ impl Lane {
 
     /// The partition's end, as noted at start, is published: says so to the group, and ends.
     pub(super) async fn finish(&mut self) -> Result<Ended, Error> {
+        if self.until.is_some_and(|until| self.tail.end > until) {
+            // Another member may have got further since; or the log was cut off behind its records.
+            match self.look_at_log().await {
+                Err(error) if !error.may_pass() => return Err(error),
+                _ => {}
+            }
+        }
         self.context.tell(Command::Stop { partition: self.names.origin.clone() }).await;
         if let Some(last) = &self.tail.last {
             commit_offset(&self.context, &self.chain, &self.names, last).await;

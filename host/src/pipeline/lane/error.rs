@@ -12,7 +12,7 @@ impl Error {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Ledger(error) => error.kind() == Kind::Transient,
-            Self::Source(_) => true,
+            Self::Source(error) => !matches!(error, source::kafka::Error::TopicMissing { .. }),
             _ => false,
         }
     }
@@ -63,7 +63,8 @@ pub(crate) enum Error {
     },
     /// The topic is not the one that the chain is about.
     #[error(
-        "topic `{topic}` has id {now}, but this lane reads {before}: it was made again; restart the host"
+        "topic `{topic}` now has the id `{now}`, but this lane reads `{before}`: the topic was deleted and made \
+         again; restart the host, which says what to do"
     )]
     TopicMadeAgain {
         /// Its name.
@@ -84,9 +85,6 @@ pub(crate) enum Error {
         /// The offset.
         offset: u64,
     },
-    /// The source ended.
-    #[error("the source has ended")]
-    SourceGone,
     /// The stager ended before its range.
     #[error("staging ended before its range")]
     StagingLost,

@@ -93,6 +93,8 @@ pub(super) struct Lane {
     position: u64,
     shared_position: Arc<AtomicU64>,
     outlet: Outlet,
+    /// The source let go of the intake: the partition is about to be taken away.
+    cut_off: bool,
     control: mpsc::Receiver<Control>,
     pressure: watch::Receiver<u64>,
     outbox: std::collections::VecDeque<Chunk>,
@@ -134,7 +136,8 @@ impl Lane {
                 Next::Timer => self.timer().await?,
                 Next::Pressure => self.cut_wanted = self.cut_wanted.or(Some(CutCause::Memory)),
                 Next::Batch(Some(batch)) => self.take_in(batch, 0).await?,
-                Next::Batch(None) => return Err(Error::SourceGone),
+                // The group may take the partition back while the lane begins: the order to drain is on its way.
+                Next::Batch(None) => self.cut_off = true,
             }
             self.want_cut_if_due();
             if self.cut_wanted.is_some() && self.committing.is_none() {
@@ -145,7 +148,8 @@ impl Lane {
 
     /// Waits for what happens next. Orders first, then what frees resources, then time, then new input.
     async fn next(&mut self) -> Next {
-        let takes_input = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
+        let has_room = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
+        let takes_input = has_room && !self.cut_off;
         let wake = self.next_wake();
         let held = self.held;
         let stager = self.stager.as_mut().filter(|_| !self.outbox.is_empty());

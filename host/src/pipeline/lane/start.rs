@@ -24,6 +24,7 @@ use crate::pipeline::error::chain_text;
 use crate::pipeline::names::Names;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
 use crate::retry::Backoff;
+use crate::source::kafka::Watermarks;
 use crate::source::{self, Command};
 
 /// How long a lane waits before it asks the broker for the same again.
@@ -126,6 +127,7 @@ impl Lane {
             position: start,
             shared_position,
             outlet,
+            cut_off: false,
             control,
             outbox: VecDeque::new(),
             stager: None,
@@ -159,22 +161,24 @@ impl Lane {
     }
 
     async fn find_feet(&mut self) -> Result<(), Error> {
-        let origin = self.names.origin.clone();
-        let topic_id = self.context.asker.topic_id(&origin.topic).await?;
-        if topic_id != self.chain.topic().id {
-            let before = self.chain.topic().id.clone();
-            return Err(Error::TopicMadeAgain { topic: origin.topic.to_string(), now: topic_id, before });
-        }
-        let log = self.context.watermarks(&origin).await?;
-        if self.position > log.high {
-            return Err(Error::Truncated { lane: origin, high: log.high, end: self.tail.end });
-        }
+        let log = self.look_at_log().await?;
         if self.position < log.low {
             return self.record_gap(log.low).await;
         }
         // A leader that was behind for a moment: ask again, not at once.
         tokio::time::sleep(ASK_AGAIN).await;
         self.rewind(self.range().start()).await
+    }
+
+    /// The ends of the partition's log, once it is known to be the one that the chain is about.
+    pub(super) async fn look_at_log(&mut self) -> Result<Watermarks, Error> {
+        let origin = self.names.origin.clone();
+        self.context.check_topic(&origin.topic).await?;
+        let log = self.context.watermarks(&origin).await?;
+        if self.position > log.high {
+            return Err(Error::Truncated { lane: origin, high: log.high, end: self.tail.end });
+        }
+        Ok(log)
     }
 
     /// Offsets up to `low` are gone: says so in the chain and goes on there.

@@ -77,12 +77,13 @@ impl Waits<'_> {
             }
             ErrorKind::Unknown | ErrorKind::NotFound => self.denied_since = None,
         }
-        if self.backoff.tries() == 0 {
+        let tries = self.backoff.tries();
+        if tries == 0 {
             tracing::debug!(%error, cause = %error.source, "the store is asked again");
+        } else if error.kind == ErrorKind::NotFound {
+            tracing::warn!(%error, cause = %error.source, tries, "the store does not have it; it may still come");
         } else {
-            tracing::warn!(
-                %error, cause = %error.source, tries = self.backoff.tries(), "the store does not answer"
-            );
+            tracing::warn!(%error, cause = %error.source, tries, "the store does not do it");
         }
         self.wait().await
     }

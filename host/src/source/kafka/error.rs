@@ -24,10 +24,7 @@ pub enum Error {
     #[error("the Kafka client could not be made of `source.properties`")]
     Create(#[source] Box<KafkaError>),
     /// No broker answered.
-    #[error(
-        "no answer from Kafka at `{brokers}` within {seconds} s to `{operation}`; check `source.brokers`, the \
-         network, and that the listener speaks the `security.protocol` of `source.properties`"
-    )]
+    #[error("no answer from Kafka at `{brokers}` within {seconds} s to `{operation}`")]
     Unreachable {
         /// Addresses that were tried.
         brokers: String,
@@ -37,7 +34,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The broker knows no such topic.
-    #[error("topic `{topic}` does not exist at `{brokers}`; create it, or correct `source.topics`")]
+    #[error("topic `{topic}` does not exist at `{brokers}`")]
     TopicMissing {
         /// The topic's name.
         topic: String,
@@ -45,10 +42,7 @@ pub enum Error {
         brokers: String,
     },
     /// The broker refuses the credentials or what they may do.
-    #[error(
-        "Kafka at `{brokers}` refuses `{operation}` ({reason}); check `sasl.*` and `ssl.*` in \
-         `source.properties` and the access rules of the topics and the group"
-    )]
+    #[error("Kafka at `{brokers}` refuses `{operation}` ({reason})")]
     Denied {
         /// The cluster.
         brokers: String,
@@ -117,6 +111,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a person can do, as a line of its own.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "check `source.brokers`, the network, and that the listener speaks the `security.protocol` of \
+                 `source.properties`"
+            }
+            Self::TopicMissing { .. } => "create it, or correct `source.topics`",
+            Self::Denied { .. } => {
+                "check `sasl.*` and `ssl.*` in `source.properties`, and the access rules of the topics and the group"
+            }
+            _ => return None,
+        })
+    }
+
     /// The client could not be made.
     pub(super) fn create(source: KafkaError) -> Self {
         Self::Create(Box::new(source))

@@ -32,8 +32,8 @@ const REQUEST: Duration = Duration::from_secs(10);
 pub(crate) struct Kafka {
     server: Server,
     brokers: String,
-    // After the server: its folder is removed when it has ended.
-    _folder: TempDir,
+    // After the server: it is removed when that has ended.
+    folder: TempDir,
 }
 
 /// What a group committed for a partition.
@@ -80,7 +80,7 @@ impl Kafka {
             client.inner().fetch_cluster_id(Duration::from_secs(1)).is_some_and(|id| id == cluster)
         };
         let log = folder.path().join("broker.log");
-        Ok(Self { server: Server::start("Apache Kafka", log, launch, ready)?, brokers, _folder: folder })
+        Ok(Self { server: Server::start("Apache Kafka", log, launch, ready)?, brokers, folder })
     }
 
     /// The process: to stop it, start it again, or make it hang.
@@ -140,6 +140,22 @@ impl Kafka {
         for element in result.elements() {
             element.error().unwrap_or_else(|error| panic!("records of `{topic}` can't be deleted: {error}"));
         }
+    }
+
+    /// Puts an empty log in the place of a partition's, as if its first and next offset were `offset`: as after an
+    /// unclean election, or after years. The broker is down meanwhile.
+    pub(crate) fn replace_log(&self, topic: &str, partition: i32, offset: u64) {
+        let partitions = self.partitions(topic);
+        self.server.stop();
+        let log = self.folder.path().join("data").join(format!("{topic}-{partition}"));
+        for file in std::fs::read_dir(&log).expect("the partition has a folder").flatten() {
+            if file.file_name() != "partition.metadata" {
+                std::fs::remove_file(file.path()).expect("the broker is down");
+            }
+        }
+        std::fs::write(log.join(format!("{offset:020}.log")), "").expect("the folder can be written");
+        self.server.start_again();
+        self.await_partitions(topic, partitions);
     }
 
     /// The log's start and end.
