@@ -83,6 +83,17 @@ fn embedded_brokers_have_nothing_to_decide_and_nothing_to_measure() {
 }
 
 #[test]
+fn a_place_that_can_not_be_written_is_refused() {
+    let workspace = Workspace::with(&Pipeline::default(), b"a\n");
+    workspace.write("out", b"a file is in the way");
+    for arguments in [&["run", "pipeline.toml"][..], &["validate", "--connect", "pipeline.toml"]] {
+        workspace.host(arguments).expect(1, &["sinks", "can't be used", "out"]);
+    }
+    let missing = Workspace::with(&Pipeline::default().feed("file = \"none.log\""), b"");
+    missing.host(&["run", "pipeline.toml"]).expect(1, &["source.feed.file", "none.log"]);
+}
+
+#[test]
 fn validate_says_what_is_wrong_and_where() {
     let workspace = Workspace::with(&Pipeline::default(), b"a\n");
     let run = workspace.host(&["validate", "pipeline.toml"]);

@@ -90,6 +90,14 @@ fn feeds_end_where_they_are_told_to() {
             check(&lake, &[], 2);
         },
         &|| {
+            // Only the first topic is fed; the others end where they begin.
+            let workspace = Workspace::with(&Pipeline::default(), b"a\nb\n");
+            let text = Pipeline::default().text().replace("[\"t\"]", "[\"t\", \"u\", \"v\"]");
+            workspace.write("pipeline.toml", text.as_bytes());
+            let (_, lake) = workspace.deliver();
+            check(&lake, &[b"a".to_vec(), b"b".to_vec()], 2);
+        },
+        &|| {
             let input = [b"a\nb\n".to_vec(), vec![b'z'; 2 << 20]].concat();
             Workspace::with(&Pipeline::default(), &input)
                 .run()
