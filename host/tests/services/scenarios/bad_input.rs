@@ -89,7 +89,12 @@ fn a_store_that_overwrites_is_refused() {
     let mut place = scene.lake();
     place.options.insert("endpoint".to_owned(), store.endpoint.clone());
     scene.change("sinks.lake.options", place.options_toml());
-    let wanted = ["sinks.lake", "hint: ", "does not create an object for exactly one of several writers", "If-None-Match"];
+    let wanted = [
+        "sinks.lake",
+        "hint: ",
+        "does not create an object for exactly one of several writers",
+        "If-None-Match",
+    ];
     refused(&scene, &wanted);
     let lake: Vec<_> = store.objects().into_keys().filter(|path| !path.contains("/_vanne/")).collect();
     assert!(lake.is_empty(), "{lake:?}");
@@ -99,7 +104,10 @@ fn a_store_that_overwrites_is_refused() {
 fn what_is_no_plugin_is_named() {
     let scene = Scene::new("no-plugin", 1);
     let with = |file: &str| Scene {
-        pipeline: scene.pipeline.clone().append(&format!("[[transforms]]\nname = \"parse\"\nplugin = {file:?}")),
+        pipeline: scene
+            .pipeline
+            .clone()
+            .append(&format!("[[transforms]]\nname = \"parse\"\nplugin = {file:?}")),
         folder: crate::support::process::scratch("plugin"),
         name: scene.name.clone(),
         topic: scene.topic.clone(),
@@ -143,7 +151,8 @@ fn a_property_of_ours_or_of_nobody_is_named() {
         let scene = with(&format!("{{ {reserved:?} = \"x\" }}"));
         refused(&scene, &["source.properties", &format!("`{reserved}`"), "pipeline.toml:"]);
     }
-    let said = refused(&with(r#"{ "fetch.max.bytes" = "many" }"#), &["`source.properties`", "`fetch.max.bytes`"]);
+    let said =
+        refused(&with(r#"{ "fetch.max.bytes" = "many" }"#), &["`source.properties`", "`fetch.max.bytes`"]);
     assert!(!said.contains("many"), "values may be secrets: {said}");
     refused(&with(r#"{ "no.such.property" = "1" }"#), &["`source.properties`", "`no.such.property`"]);
 }
@@ -154,7 +163,14 @@ fn a_file_that_is_wrong_is_told_with_line_key_and_way_out() {
         .set("cut.interval", "60")
         .set("cut.recrods", "10")
         .set("sinks.lake.compression", r#""brotli""#);
-    let wanted = ["pipeline.toml:", "cut.interval", "`interval = \"", "cut.recrods", "did you mean `records`", "brotli"];
+    let wanted = [
+        "pipeline.toml:",
+        "cut.interval",
+        "`interval = \"",
+        "cut.recrods",
+        "did you mean `records`",
+        "brotli",
+    ];
     let said = scene.refused();
     println!("{said}");
     assert_says(&said, &wanted);
@@ -175,7 +191,8 @@ fn validate_touches_no_network_and_connect_asks_everything() {
     let said = scene.command(&["validate"]);
     assert_says(&said, &["pipeline", &scene.name, &dead, "lake", "zstd"]);
     assert!(!said.contains("vanne-tests-secret"), "no secret is shown: {said}");
-    let json: serde_json::Value = serde_json::from_str(&scene.command(&["validate", "--json"])).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&scene.command(&["validate", "--json"])).expect("JSON");
     assert_eq!(json["valid"], true);
 
     let mut scene = Scene::new("online", 3);
@@ -183,7 +200,8 @@ fn validate_touches_no_network_and_connect_asks_everything() {
         scene.pipeline.append(&format!("[[transforms]]\nname = \"pass\"\nplugin = {:?}", guest("identity")));
     let said = scene.command(&["validate", "--connect"]);
     println!("{said}");
-    let wanted = ["ok    sinks.lake", "ok    ledger", "ok    transforms: pass is identity", "3 partitions, id "];
+    let wanted =
+        ["ok    sinks.lake", "ok    ledger", "ok    transforms: pass is identity", "3 partitions, id "];
     assert_says(&said, &wanted);
     assert!(scene.visible().is_empty() && scene.entries().is_empty());
     assert_eq!(scene.kafka.members(&scene.name), 0, "it joins no group");
@@ -255,7 +273,8 @@ fn answer(stream: TcpStream, objects: &Mutex<BTreeMap<String, Vec<u8>>>) -> Opti
         if header.is_empty() {
             break;
         }
-        length = header.strip_prefix("content-length: ").and_then(|value| value.parse().ok()).unwrap_or(length);
+        length =
+            header.strip_prefix("content-length: ").and_then(|value| value.parse().ok()).unwrap_or(length);
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;

@@ -6,6 +6,7 @@ use object_store::ObjectStoreExt as _;
 
 use super::{RUN, Scene, assert_says};
 use crate::support::host::Launch;
+use crate::support::kafka::Message;
 use crate::support::stores::{Kind, Store};
 use crate::support::{unique, wait};
 
@@ -18,7 +19,10 @@ fn a_renamed_pipeline_is_refused_and_goes_on_after_adopt() {
     let name = unique("new-name");
     let renamed = scene.renamed(&name);
     let said = renamed.refused();
-    assert_says(&said, &[&scene.name, &scene.topic, "hint:", &format!("host ledger adopt --from {}", scene.name)]);
+    assert_says(
+        &said,
+        &[&scene.name, &scene.topic, "hint:", &format!("host ledger adopt --from {}", scene.name)],
+    );
 
     let missing = renamed.command_refused(&["ledger", "adopt", "--from", "nobody"]);
     assert_says(&missing, &["nobody", &scene.topic]);
@@ -34,6 +38,24 @@ fn a_renamed_pipeline_is_refused_and_goes_on_after_adopt() {
     renamed.command(&["ledger", "adopt", "--from", &scene.name]);
     renamed.run_until_end();
     scene.assert_delivered(150);
+}
+
+#[test]
+fn a_renamed_pipeline_that_reads_one_topic_more_adopts_what_there_is() {
+    let scene = Scene::new("one-more", 1);
+    scene.produce(0..30);
+    scene.run_until_end();
+    let another = scene.kafka.topic("one-more", 1);
+    let renamed =
+        scene.renamed(&unique("wider")).set("source.topics", format!("[{another:?}, {:?}]", scene.topic));
+    let said = renamed.command(&["ledger", "adopt", "--from", &scene.name]);
+    assert_says(&said, &[&scene.topic, "partition 0 begins at 30"]);
+    assert!(!said.contains(&another), "{said}");
+    let message = |number: u64| Message::new(0, format!(r#"{{"p":5,"n":{number}}}"#));
+    scene.kafka.produce(&another, &(0..10).map(message).collect::<Vec<_>>());
+    scene.produce(30..40);
+    renamed.run_until_end();
+    scene.look().assert_exactly_once(&[(0, 40), (5, 10)].into());
 }
 
 #[test]
@@ -59,7 +81,10 @@ fn a_moved_bucket_is_refused_and_goes_on_at_the_committed_offsets() {
     scene.bucket = Store::shared(Kind::Minio).bucket("moved-to");
     scene.change("sinks.lake.url", format!("{:?}", scene.lake().url));
     let said = scene.refused();
-    assert_says(&said, &["committed offsets", &scene.topic, "no chain", "hint:", "host ledger new-chain --at committed"]);
+    assert_says(
+        &said,
+        &["committed offsets", &scene.topic, "no chain", "hint:", "host ledger new-chain --at committed"],
+    );
 
     let said = scene.command(&["ledger", "new-chain", "--at", "committed"]);
     assert_says(&said, &["partition 0 begins at 100", "partition 1 begins at 100"]);

@@ -35,7 +35,9 @@ fn a_pipeline_delivers_everything_once_and_goes_on_where_it_stopped() {
 #[test]
 fn large_cuts_are_staged_cut_by_size_and_delivered_once() {
     // Incompressible enough that no cut fits into its entry.
-    let scene = Scene::new("large", 2).set("cut.size", r#""1MiB""#).set("sinks.lake.buffer", r#"{ size = "512KiB" }"#);
+    let scene = Scene::new("large", 2)
+        .set("cut.size", r#""1MiB""#)
+        .set("sinks.lake.buffer", r#"{ size = "512KiB" }"#);
     for partition in 0..2 {
         scene.kafka.produce_numbered(&scene.topic, partition, 0..4000, 2000);
     }
@@ -45,7 +47,8 @@ fn large_cuts_are_staged_cut_by_size_and_delivered_once() {
     scene.assert_committed();
     let entries = scene.entries();
     assert!(entries.iter().any(|entry| entry["cause"] == "size"), "{entries:?}");
-    let staged = |entry: &serde_json::Value| entry["sinks"]["lake"]["objects"][0]["staged"]["path"].is_string();
+    let staged =
+        |entry: &serde_json::Value| entry["sinks"]["lake"]["objects"][0]["staged"]["path"].is_string();
     assert!(entries.iter().any(staged), "{entries:?}");
     let left: Vec<_> = crate::support::reader::everything(&scene.bucket)
         .into_keys()

@@ -131,7 +131,10 @@ fn two_hosts_share_the_partitions_and_a_third_pipeline_is_refused_the_place() {
 
     let other = scene.renamed("intruder").set("source.group", r#""intruders""#);
     let said = other.refused();
-    assert_says(&said, &["/lake", &scene.topic, &format!("`{}`", scene.name), "intruder", "hint:", "adopt --from"]);
+    assert_says(
+        &said,
+        &["/lake", &scene.topic, &format!("`{}`", scene.name), "intruder", "hint:", "adopt --from"],
+    );
 
     scene.produce(300..400);
     await_records(&mut first, &scene.lake(), 1600);

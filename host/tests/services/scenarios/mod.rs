@@ -73,8 +73,11 @@ impl<'k> Scene<'k> {
 
     /// The same topic and bucket under another name of the pipeline; the group stays as it is.
     fn renamed(&self, name: &str) -> Self {
-        let pipeline =
-            self.pipeline.clone().set("name", format!("{name:?}")).set("source.group", format!("{:?}", self.name));
+        let pipeline = self
+            .pipeline
+            .clone()
+            .set("name", format!("{name:?}"))
+            .set("source.group", format!("{:?}", self.name));
         Self {
             kafka: self.kafka,
             name: self.name.clone(),
@@ -186,7 +189,8 @@ impl<'k> Scene<'k> {
             if end == 0 {
                 continue;
             }
-            let commit = committed.get(&partition).unwrap_or_else(|| panic!("partition {partition} is committed"));
+            let commit =
+                committed.get(&partition).unwrap_or_else(|| panic!("partition {partition} is committed"));
             assert_eq!(commit.offset, end, "partition {partition} is committed up to its end");
             let parts: Vec<_> = commit.metadata.split(':').collect();
             assert_eq!((parts[0], parts[2]), ("vanne1", end.to_string().as_str()), "{}", commit.metadata);
@@ -216,7 +220,11 @@ fn refusal_of(host: &Host) -> String {
     let said = host.stderr();
     assert!(!said.contains("panicked"), "{said}");
     let lines: Vec<_> = said.lines().skip_while(|line| !line.starts_with("error: ")).collect();
-    assert_eq!(lines.iter().filter(|line| line.starts_with("error: ")).count(), 1, "one error, not several: {said}");
+    assert_eq!(
+        lines.iter().filter(|line| line.starts_with("error: ")).count(),
+        1,
+        "one error, not several: {said}"
+    );
     assert!(host.stdout().is_empty(), "a refusal is no data: {}", host.stdout());
     lines.join("\n")
 }
