@@ -18,8 +18,8 @@ pub fn now_ms() -> i64 {
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
     const EARLIEST_MS: i64 = -62_167_219_200_000;
-    // jiff keeps room for time zones: its last moment is 22 hours before the end of the year 9999.
-    const LATEST_MS: i64 = 253_402_207_200_999;
+    // jiff keeps room for time zones: its last moment lies within two days of the end of the year 9999.
+    const LATEST_MS: i64 = 253_402_127_999_999;
     let ms = ms.clamp(EARLIEST_MS, LATEST_MS);
     jiff::Timestamp::from_millisecond(ms)
         .map_or_else(|_| String::from("1970-01-01T00:00:00.000Z"), |time| format!("{time:.3}"))
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(1_431_857_103_250), "2015-05-17T10:05:03.250Z");
         assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(i64::MAX), "9999-12-30T22:00:00.999Z");
+        assert_eq!(rfc3339(i64::MAX), "9999-12-29T23:59:59.999Z");
     }
 
     #[test]

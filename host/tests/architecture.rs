@@ -28,8 +28,7 @@ fn files() -> Vec<(String, String)> {
         .map(|path| {
             let text = fs::read_to_string(&path).expect("source is text");
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let code: Vec<&str> =
-                text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
             let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
             (name, code.join("\n"))
         })
@@ -41,7 +40,8 @@ fn top(name: &str) -> &str {
 }
 
 fn uses(code: &str, module: &str) -> bool {
-    code.contains(&format!("crate::{module}::")) || code.contains(&format!("crate::{module};"))
+    code.contains(&format!("crate::{module}::"))
+        || code.contains(&format!("crate::{module};"))
         || code.contains(&format!("crate::{module}}}"))
         || code.contains(&format!("crate::{{{module}"))
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::codec::{self, Encoder};
 use crate::config::{Compression, Format};
 use crate::record::{Failure, RecordRef};
+use crate::store::PART_BYTES;
 
 /// Plain bytes from which an object streams through an encoder of its own. Smaller ones share the
 /// contexts of the CPU threads, which is what lets thousands of quiet lanes fit into memory.
@@ -118,6 +119,7 @@ impl ObjectBuffer {
     /// What to write into the dead letter, where the format can't hold the value; the object is as it
     /// was. Compression is not done here but in [`ObjectBuffer::feed`].
     pub fn append(&mut self, record: &RecordRef<'_>) -> Result<(), Failure> {
+        self.make_room(record.value.map_or(0, <[u8]>::len));
         let before = self.plain.len();
         codec::encode_line(self.format, record.value, &mut self.plain).map_err(|error| Failure {
             code: String::from("NotJson"),
@@ -129,8 +131,20 @@ impl ObjectBuffer {
 
     /// Appends a line that is encoded already, with its newline.
     pub fn append_line(&mut self, line: &[u8], offset: u64, timestamp_ms: i64) {
+        self.make_room(line.len());
         self.plain.extend_from_slice(line);
         self.count(line.len(), offset, timestamp_ms);
+    }
+
+    /// Grows the lines of an object that will be handed out in parts in one step to the size of a part
+    /// and a batch: doubling would copy them again and again. What is not written to costs no memory.
+    fn make_room(&mut self, more: usize) {
+        const ROOM_BYTES: usize = PART_BYTES + (1 << 20);
+        let (held, room) = (self.plain.len(), self.plain.capacity());
+        let is_full = room - held <= more;
+        if is_full && held >= STREAM_FROM_BYTES / 2 && self.compression == Compression::None {
+            self.plain.reserve_exact(ROOM_BYTES.saturating_sub(held).max(more + 1));
+        }
     }
 
     fn count(&mut self, line_bytes: usize, offset: u64, timestamp_ms: i64) {
@@ -245,7 +259,7 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    const PART_BYTES: usize = 64 << 10;
+    const SMALL_PART: usize = 64 << 10;
 
     /// A line that compresses somewhat: digits that do not repeat.
     fn value(nth: u64) -> Vec<u8> {
@@ -283,8 +297,8 @@ mod tests {
             if buffer.is_hungry() {
                 buffer.feed().expect("memory");
             }
-            while let Some(part) = buffer.take_ready(PART_BYTES) {
-                assert_eq!(part.len(), PART_BYTES);
+            while let Some(part) = buffer.take_ready(SMALL_PART) {
+                assert_eq!(part.len(), SMALL_PART);
                 object.extend_from_slice(&part);
                 parts += 1;
             }
@@ -363,7 +377,7 @@ mod tests {
                 if buffer.is_hungry() {
                     buffer.feed().expect("memory");
                 }
-                while buffer.take_ready(PART_BYTES).is_some() {}
+                while buffer.take_ready(SMALL_PART).is_some() {}
                 most = most.max(buffer.held_bytes());
             }
             assert!(buffer.raw_bytes() > 4 << 20);

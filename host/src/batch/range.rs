@@ -160,18 +160,15 @@ impl OpenRange {
             self.first_passed_ms.get_or_insert(worked.now_ms);
         }
         let plan = Arc::clone(&self.plan);
+        // Dead letters come from three lists and stand in the order of offsets, as every object does.
+        let mut reports = Reports::new(worked.transformed);
         for output in &worked.transformed.outputs {
+            self.bury_reported(worked, &mut reports, output.input)?;
             if self.place(worked, plan.configured(), output)? {
                 fates[(output.input - worked.from) as usize] = Fate::Kept;
             }
         }
-        for failed in &worked.transformed.partial {
-            self.unplaced += 1;
-            self.bury_failed(worked, failed)?;
-        }
-        for failed in &worked.transformed.failed {
-            self.bury_failed(worked, failed)?;
-        }
+        self.bury_reported(worked, &mut reports, u32::MAX)?;
         self.count(&fates);
         self.position = end;
         Ok(())
@@ -359,6 +356,20 @@ impl OpenRange {
         Ok(closed)
     }
 
+    /// Writes the dead letters of what the transforms report about inputs before `input`.
+    fn bury_reported(
+        &mut self,
+        worked: &Worked<'_>,
+        reports: &mut Reports<'_>,
+        input: u32,
+    ) -> Result<(), Error> {
+        while let Some((failed, is_partial)) = reports.next_before(input) {
+            self.unplaced += u64::from(is_partial);
+            self.bury_failed(worked, failed)?;
+        }
+        Ok(())
+    }
+
     /// Writes the dead letter of a failure that the transforms report.
     fn bury_failed(&mut self, worked: &Worked<'_>, failed: &Failed) -> Result<(), Error> {
         let input = worked.batch.records.record(failed.input as usize);
@@ -380,6 +391,31 @@ impl OpenRange {
         self.buffer(sink).append_line(&line, letter.offset, letter.timestamp_ms);
         self.sinks[sink].written += 1;
         self.after_append(sink, worked.now_ms)
+    }
+}
+
+/// The failures that the transforms report, in the order of their inputs.
+struct Reports<'a> {
+    partial: &'a [Failed],
+    failed: &'a [Failed],
+}
+
+impl<'a> Reports<'a> {
+    fn new(transformed: &'a Transformed) -> Self {
+        Self { partial: &transformed.partial, failed: &transformed.failed }
+    }
+
+    /// The next one about an input before `input`, and whether it is about a part of it.
+    fn next_before(&mut self, input: u32) -> Option<(&'a Failed, bool)> {
+        let of = |list: &[Failed]| list.first().map(|failed| failed.input);
+        let is_partial = match (of(self.partial), of(self.failed)) {
+            (Some(partial), Some(failed)) => partial < failed,
+            (partial, _) => partial.is_some(),
+        };
+        let list = if is_partial { &mut self.partial } else { &mut self.failed };
+        let (first, rest) = list.split_first().filter(|(first, _)| first.input < input)?;
+        *list = rest;
+        Some((first, is_partial))
     }
 }
 
@@ -581,6 +617,26 @@ mod tests {
         let letters = letters(&only, &closed.chunks);
         assert_eq!((letters[0].of, letters[0].index, letters[0].sink.as_deref()), (Of::Input, None, None));
         assert_eq!(letters[0].value.as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn dead_letters_stand_in_the_order_of_offsets_whatever_made_them() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"no json", b"whole", b"part", b"no json", b"whole", b"no json"]);
+        let failed = |input, index| Failed { input, index, value: None, failure: failure("x") };
+        let transformed = Transformed {
+            outputs: vec![forward(0, None), forward(2, None), forward(3, None), forward(5, None)],
+            partial: vec![failed(2, Some(1))],
+            failed: vec![failed(1, None), failed(4, None)],
+            ..Transformed::default()
+        };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let offsets: Vec<_> = letters(&plan, &closed.chunks).iter().map(|letter| letter.offset).collect();
+        assert_eq!(offsets, [0, 2, 4, 4, 6, 8, 10].map(|offset| START + offset));
+        let letters = closed.accounts.sinks.last().expect("dead letters");
+        assert_eq!((letters.objects[0].first_offset, letters.objects[0].last_offset), (START, START + 10));
     }
 
     #[test]

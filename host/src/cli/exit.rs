@@ -29,11 +29,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Shows the help that was asked for, or says what is wrong with the arguments. Not with clap's own exit code, for a
-/// 2 says here that a lane halted.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _nobody_may_be_reading = error.print();
-    if error.use_stderr() { Exit::Refused.into() } else { Exit::Done.into() }
+/// Prints what clap has to say: help and version are what was asked for; a command line that it does not
+/// take is refused (its own exit code would be that of a halted lane).
+pub(crate) fn answered(answer: &clap::Error) -> ExitCode {
+    let _nobody_may_be_reading = answer.print();
+    if answer.use_stderr() { Exit::Refused.into() } else { Exit::Done.into() }
 }
 
 /// Says why the command is refused.

@@ -18,7 +18,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-
 const AFTER_HELP: &str = "\
 Examples:
   host run pipeline.toml                    until Ctrl-C or SIGTERM, then drain
@@ -80,10 +79,9 @@ struct ValidateArguments {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit::usage(&error),
+        Err(answer) => return exit::answered(&answer),
     };
-    let form =
-        if arguments.json { crate::telemetry::LogForm::Json } else { crate::telemetry::LogForm::Text };
+    let form = if arguments.json { crate::telemetry::LogForm::Json } else { crate::telemetry::LogForm::Text };
     crate::telemetry::start(form);
     let json = arguments.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::usage::Usage;
 use crate::pipeline::{Outcome, Stats, Summary};
+use crate::record::DEAD_LETTER_SINK;
 
 /// The numbers of a run; the names of its JSON form are stable.
 #[derive(Debug, Serialize)]
@@ -81,10 +82,15 @@ impl Report {
             bytes_text(self.object_bytes),
             self.records_dropped,
             self.dead_letters,
-            if self.dead_letters > 0 { format!(" in {} objects", self.dead_letter_objects) } else { String::new() },
+            if self.dead_letters > 0 {
+                format!(" in {} objects", self.dead_letter_objects)
+            } else {
+                String::new()
+            },
         );
         if self.gap_offsets > 0 {
-            let _infallible = writeln!(text, "  lost           {:>12} offsets to retention", self.gap_offsets);
+            let _infallible =
+                writeln!(text, "  lost           {:>12} offsets to retention", self.gap_offsets);
         }
         for (sink, place) in &self.places {
             let _infallible = writeln!(text, "  {sink:<14} {place}");
@@ -98,11 +104,14 @@ impl Report {
 
     /// A command that shows the objects, where they lie in folders of this machine.
     fn how_to_look(&self) -> String {
-        let local = self.places.values().find_map(|place| place.strip_prefix("file://"));
+        let sinks = self.places.iter().filter(|(sink, _)| *sink != DEAD_LETTER_SINK);
+        let local = sinks.filter_map(|(_, place)| place.strip_prefix("file://")).next();
         match local {
             Some(folder) if self.objects > 0 => format!(
-                "\nLook at them:\n  find {folder} -name '*.jsonl*' -not -path '*/_vanne/*'\n  \
-                 find {folder} -name '*.jsonl.zst' -not -path '*/_vanne/*' | head -n 1 | xargs zstd -dc | head"
+                "\nLook at them (duckdb or zstd must be installed for the second and third):\n  \
+                 find {folder} -type f -not -path '*/_vanne/*'\n  \
+                 duckdb -c \"select * from '{folder}/2*/**/*.jsonl*' limit 5\"\n  \
+                 find {folder} -name '*.zst' -not -path '*/_vanne/*' | head -n 1 | xargs zstd -dc | head -n 5"
             ),
             _ => String::new(),
         }

@@ -36,7 +36,13 @@ async fn try_run(arguments: &RunArguments, json: bool) -> Result<Exit, String> {
     };
     let places = prepared.places();
     tracing::info!(pipeline = %name, "running; Ctrl-C drains, a second one ends at once");
-    let summary = prepared.run(stop.cancelled()).await.map_err(|error| refusal(&error))?;
+    let summary = match prepared.run(stop.cancelled()).await {
+        Ok(summary) => summary,
+        Err(error) => {
+            say_refused(&refusal(&error));
+            return Ok(Exit::Halted);
+        }
+    };
     let report = Report::new(&name, places, &summary, begun.elapsed());
     if json {
         print(&serde_json::to_string(&report).unwrap_or_default());

@@ -220,6 +220,16 @@ pub struct Prefix {
     pub parts: Vec<PrefixPart>,
 }
 
+impl Prefix {
+    /// The folder in which all of its paths lie: what is written before the first expression, up to the
+    /// last `/`.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        let Some(PrefixPart::Text(text)) = self.parts.first() else { return "" };
+        text.rfind('/').map_or("", |slash| &text[..=slash])
+    }
+}
+
 /// A part of a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrefixPart {

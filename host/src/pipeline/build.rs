@@ -92,6 +92,7 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
         random,
         stats: Arc::new(Stats::default()),
         instances: Arc::new(Semaphore::new(memory.instances())),
+        uploads: Semaphore::new(memory.uploads()),
         memory,
         take_overs: Semaphore::new(TAKE_OVERS),
         epochs: AtomicU64::new(0),

@@ -20,7 +20,8 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         Some(folder) => Some(folder.clone()),
         None => default_cache_folder(),
     };
-    let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder))).map_err(|error| refuse(&first.name, error))?;
+    let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder)))
+        .map_err(|error| refuse(&first.name, error))?;
     let mut plugins = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
@@ -29,8 +30,8 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
             config: &transform.config,
             limits: &transform.limits,
         };
-        let plugin = Plugin::load(&engine, &transform.plugin, spec)
-            .map_err(|error| refuse(&transform.name, error))?;
+        let plugin =
+            Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
         plugins.push(plugin);
     }
     Ok(Chain::new(plugins))

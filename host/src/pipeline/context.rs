@@ -63,6 +63,8 @@ pub(super) struct Context {
     pub(super) stats: Arc<Stats>,
     pub(super) memory: Memory,
     pub(super) take_overs: Semaphore,
+    /// Parts on their way to stores.
+    pub(super) uploads: Semaphore,
     pub(super) epochs: AtomicU64,
     /// How many lanes may keep their plugin instances between batches.
     pub(super) instances: Arc<Semaphore>,

@@ -18,21 +18,21 @@ const QUEUE_JOBS: usize = 100_000;
 
 /// The pool; its threads end when it is dropped.
 #[derive(Debug)]
-pub struct CpuPool {
+pub(super) struct CpuPool {
     jobs: Sender<Job>,
 }
 
 /// The job panicked: a bug in the host, which costs the lane and not the process.
 #[derive(Debug, thiserror::Error)]
 #[error("a job on the cpu pool ended without a result: {0}")]
-pub struct JobLost(String);
+pub(super) struct JobLost(String);
 
 impl CpuPool {
     /// Starts `threads` threads, as many as cores by default.
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(threads: Option<NonZeroUsize>) -> std::io::Result<Self> {
+    pub(super) fn start(threads: Option<NonZeroUsize>) -> std::io::Result<Self> {
         let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let (jobs, queue) = bounded(QUEUE_JOBS);
         for nth in 0..threads {
@@ -51,7 +51,7 @@ impl CpuPool {
     ///
     /// # Errors
     /// [`JobLost`] where the job panicked.
-    pub async fn run<T, F>(&self, job: F) -> Result<T, JobLost>
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, JobLost>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

@@ -32,7 +32,9 @@ pub enum Error {
     #[error("an embedded broker's chains end with its run; there is nothing to decide about")]
     EmbeddedDecision,
     /// An embedded broker keeps too little for a benchmark.
-    #[error("an embedded broker keeps 5 MiB a partition; `host bench` needs a real Kafka (source.type = \"kafka\")")]
+    #[error(
+        "an embedded broker keeps 5 MiB a partition; `host bench` needs a real Kafka (source.type = \"kafka\")"
+    )]
     EmbeddedBench,
     /// The ledger refuses.
     #[error("the ledger refuses")]

@@ -23,7 +23,9 @@ pub(super) struct Feed {
 impl Feed {
     /// Starts to feed the pipeline's first topic.
     pub(super) fn start(config: &config::Pipeline, broker: &EmbeddedBroker) -> Result<Self, Error> {
-        let Broker::Embedded { partitions, feed } = &config.source.broker else { return Err(Error::SourceGone) };
+        let Broker::Embedded { partitions, feed } = &config.source.broker else {
+            return Err(Error::SourceGone);
+        };
         let mut topics = config.source.topics.iter().map(|topic| Arc::<str>::from(topic.as_str()));
         let topic = topics.next().ok_or(Error::SourceGone)?;
         let others = topics

@@ -11,14 +11,14 @@ use tokio::sync::watch;
 /// The source gets an eighth of the budget, within these bounds: librdkafka's queue and the batches
 /// that no lane has taken yet, half each. Enough to cover a fetch round trip at full rate, and no more,
 /// since what waits there is fetched again after a pause.
-const SOURCE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(64 << 20);
+const SOURCE_BYTES: std::ops::RangeInclusive<u64> = (16 << 20)..=(24 << 20);
 
 /// Threshold that no lane reaches.
 const NO_PRESSURE: u64 = u64::MAX;
 
 /// The budget of one process.
 #[derive(Debug)]
-pub struct Memory {
+pub(super) struct Memory {
     total: u64,
     held: AtomicU64,
     lanes: AtomicU64,
@@ -28,7 +28,7 @@ pub struct Memory {
 impl Memory {
     /// A budget of `total` bytes.
     #[must_use]
-    pub fn new(total: u64) -> Self {
+    pub(super) fn new(total: u64) -> Self {
         Self {
             total,
             held: AtomicU64::new(0),
@@ -39,42 +39,43 @@ impl Memory {
 
     /// Share of the source.
     #[must_use]
-    pub fn source(&self) -> u64 {
+    pub(super) fn source(&self) -> u64 {
         (self.total / 8).clamp(*SOURCE_BYTES.start(), *SOURCE_BYTES.end())
     }
 
     /// Share of the lanes' buffers; over it the biggest lanes are cut.
     #[must_use]
-    pub fn buffers(&self) -> u64 {
+    pub(super) fn buffers(&self) -> u64 {
         self.total / 2
+    }
+
+    /// Parts that may be on their way to stores at once, each of 5 MiB: one for 256 MiB of the budget. More
+    /// would not be faster on one machine, and each is held until the store has it.
+    #[must_use]
+    pub(super) fn uploads(&self) -> usize {
+        usize::try_from(self.total >> 28).unwrap_or(usize::MAX).clamp(2, 64)
     }
 
     /// Number of plugin instances that may be kept between batches, each taken for 2 MiB
     /// (what a Rust guest holds after a 1 MiB batch): an eighth of the budget.
     #[must_use]
-    pub fn instances(&self) -> usize {
+    pub(super) fn instances(&self) -> usize {
         usize::try_from(self.total / 8 / (2 << 20)).unwrap_or(usize::MAX).max(1)
     }
 
     /// A lane has come.
-    pub fn enter(&self) {
+    pub(super) fn enter(&self) {
         self.lanes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A lane that held `held` bytes has gone.
-    pub fn leave(&self, held: u64) {
+    pub(super) fn leave(&self, held: u64) {
         self.lanes.fetch_sub(1, Ordering::Relaxed);
         self.change(held, 0);
     }
 
-    /// Bytes that lanes hold in open buffers.
-    #[must_use]
-    pub fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
-
     /// A lane's buffers have grown or shrunk. Tells the biggest lanes when the share is used up.
-    pub fn change(&self, before: u64, after: u64) {
+    pub(super) fn change(&self, before: u64, after: u64) {
         let held = if after >= before {
             self.held.fetch_add(after - before, Ordering::Relaxed) + (after - before)
         } else {
@@ -97,7 +98,7 @@ impl Memory {
 
     /// Watches the threshold: a lane that holds at least so many bytes is to cut.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.pressure.subscribe()
     }
 }
@@ -118,6 +119,5 @@ mod tests {
         assert_eq!(*watcher.borrow(), 300, "600 of 500 bytes over two lanes");
         memory.change(400, 0);
         assert_eq!(*watcher.borrow(), NO_PRESSURE);
-        assert_eq!(memory.held(), 200);
     }
 }

@@ -32,8 +32,8 @@ mod supervisor;
 mod target;
 mod topics;
 
-pub use check::{Finding, check};
 pub use build::{Prepared, RunOptions, prepare};
+pub use check::{Finding, check};
 pub use decide::{At, Decision, decide};
 pub use error::{Error, chain_text};
 pub use preload::{Preload, preload};

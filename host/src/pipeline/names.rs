@@ -33,8 +33,7 @@ impl Names {
 
     /// Where an object of a sink is staged.
     pub(super) fn staged(&self, sink: &str, number: u32) -> Result<String, lane::Error> {
-        let name =
-            StagedName { start: self.start, nonce: self.nonce.clone(), sink: sink.to_owned(), number };
+        let name = StagedName { start: self.start, nonce: self.nonce.clone(), sink: sink.to_owned(), number };
         Ok(self.lane.staged(&name)?)
     }
 }

@@ -65,7 +65,9 @@ impl Progress {
                 ));
                 bar.tick();
             }
-            None => tracing::info!(taken, rate, lanes = self.lanes.len(), objects, dead_letters = dead, "working"),
+            None => {
+                tracing::info!(taken, rate, lanes = self.lanes.len(), objects, dead_letters = dead, "working")
+            }
         }
     }
 

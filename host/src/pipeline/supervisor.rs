@@ -17,11 +17,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::context::Context;
 use super::build::EndOffsets;
+use super::context::Context;
 use super::ends::Ends;
 use super::feed::{self, Feed};
-use super::lane::{self, Control, Ended};
+use super::lane::{self, Control, Ended, Hint};
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
@@ -31,8 +31,12 @@ use crate::source::{Command, Event, kafka};
 /// `max.poll.interval.ms` and short enough that the other members do not wait long.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What a lane gets beyond its deadline, before it is ended from outside: it may be waiting for a plugin or a store
+/// that keeps no deadline.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
-pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -59,12 +63,13 @@ pub struct Summary {
 }
 
 /// Reasons for halted lanes that a summary keeps.
-pub const HALTS_KEPT: usize = 20;
+pub(super) const HALTS_KEPT: usize = 20;
 
 /// A rebalance that waits for lanes to drain.
 struct Revocation {
     all: Vec<TopicPartition>,
     waiting: BTreeSet<TopicPartition>,
+    deadline: Instant,
 }
 
 /// The running pipeline.
@@ -78,6 +83,8 @@ pub(super) struct Supervisor {
     feed: Option<Feed>,
     until_end: bool,
     progress: Progress,
+    /// Partitions that this process holds and does not work any more.
+    halted: BTreeSet<TopicPartition>,
     halts: Vec<String>,
     timed_out: bool,
 }
@@ -101,6 +108,7 @@ impl Supervisor {
             feed,
             until_end,
             progress,
+            halted: BTreeSet::new(),
             halts: Vec::new(),
             timed_out: false,
         }
@@ -119,8 +127,15 @@ impl Supervisor {
                     break;
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.lane_ended(ended).await,
-                event = self.events.recv() => self.on_event(event).await?,
-                fed = feed::ended(&mut self.feed) => self.fed(fed?).await,
+                event = self.events.recv() => {
+                    if let Err(error) = self.on_event(event).await {
+                        return self.fail(error).await;
+                    }
+                }
+                fed = feed::ended(&mut self.feed) => match fed {
+                    Ok(ends) => self.fed(ends).await,
+                    Err(error) => return self.fail(error).await,
+                },
                 _ = tick.tick() => self.on_tick().await,
             }
             if self.is_done() {
@@ -131,9 +146,16 @@ impl Supervisor {
         Ok(self.summary())
     }
 
+    /// Ends the run by an error of the source or the feed. What was taken in can still be delivered: the
+    /// ledger needs no broker.
+    async fn fail(mut self, error: Error) -> Result<Summary, Error> {
+        self.shut_down(CutCause::Shutdown).await;
+        Err(error)
+    }
+
     async fn on_event(&mut self, event: Option<Event>) -> Result<(), Error> {
         match event {
-            Some(Event::Assigned(partitions)) => self.assign(partitions).await?,
+            Some(Event::Assigned(partitions)) => self.assign(partitions).await,
             Some(Event::Revoked(partitions)) => self.revoke(partitions).await,
             Some(Event::Lost(partitions)) => self.lose(partitions).await,
             Some(Event::OutOfRange { partition, offset }) => {
@@ -149,17 +171,23 @@ impl Supervisor {
     }
 
     /// Starts a lane for each partition that is not running yet.
-    async fn assign(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Error> {
+    async fn assign(&mut self, partitions: Vec<TopicPartition>) {
         tracing::info!(partitions = partitions.len(), "assigned");
         let partitions = self.refuse_changed_topics(partitions).await;
-        let commits = self.context.committed(&partitions).await?;
+        let commits = self.context.committed(&partitions).await;
+        if let Err(error) = &commits {
+            tracing::warn!(%error, "the group's commits can't be read yet; each lane asks for its own");
+        }
         for partition in partitions {
             if self.lanes.contains_key(&partition) {
                 continue;
             }
             let until = self.ends.as_ref().and_then(|ends| ends.of(&partition));
-            let commit = commits.get(&partition).cloned();
-            let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), commit, until);
+            let hint = match &commits {
+                Ok(commits) => Hint::Known(commits.get(&partition).cloned()),
+                Err(_) => Hint::ToBeAsked,
+            };
+            let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), hint, until);
             self.progress.add(&partition, &handle.position, until);
             self.lanes.insert(partition.clone(), handle);
             // A panic is a bug, and costs one lane: its partition must be given back when the group wants it.
@@ -169,7 +197,6 @@ impl Supervisor {
                 (partition, ended.unwrap_or_else(|_| Err(lane::Error::TaskLost(String::from("it panicked")))))
             });
         }
-        Ok(())
     }
 
     /// Halts the lanes of topics that are gone, or others by now: their chains say nothing about the logs that are there.
@@ -191,7 +218,11 @@ impl Supervisor {
     }
 
     async fn revoke(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::info!(partitions = partitions.len(), "the group wants partitions back; draining their lanes");
+        tracing::info!(
+            partitions = partitions.len(),
+            "the group wants partitions back; draining their lanes"
+        );
+        self.halted.retain(|partition| !partitions.contains(partition));
         let deadline = Instant::now() + REVOKE_DEADLINE;
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
@@ -200,18 +231,23 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline });
         self.answer_revocations().await;
     }
 
     async fn drain(&self, partition: &TopicPartition, cause: CutCause, deadline: Instant) {
         if let Some(lane) = self.lanes.get(partition) {
-            let _lane_may_have_ended = lane.control.send(Control::Drain { cause, deadline }).await;
+            let told = lane.control.send(Control::Drain { cause, deadline });
+            let _lane_may_have_ended = tokio::time::timeout_at(deadline, told).await;
         }
     }
 
     async fn lose(&mut self, partitions: Vec<TopicPartition>) {
-        tracing::warn!(partitions = partitions.len(), "partitions were lost; their lanes end without a commit");
+        tracing::warn!(
+            partitions = partitions.len(),
+            "partitions were lost; their lanes end without a commit"
+        );
+        self.halted.retain(|partition| !partitions.contains(partition));
         let mut waiting = BTreeSet::new();
         for partition in &partitions {
             if let Some(lane) = self.lanes.get(partition) {
@@ -219,7 +255,7 @@ impl Supervisor {
                 waiting.insert(partition.clone());
             }
         }
-        self.revocations.push(Revocation { all: partitions, waiting });
+        self.revocations.push(Revocation { all: partitions, waiting, deadline: Instant::now() });
         self.answer_revocations().await;
     }
 
@@ -234,7 +270,21 @@ impl Supervisor {
         }
     }
 
-    async fn lane_ended(&mut self, ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>) {
+    /// Ends lanes that did not keep the deadline of a revocation: the whole group waits for the answer.
+    fn abandon_late(&self) {
+        let now = Instant::now();
+        for late in self.revocations.iter().filter(|revocation| revocation.deadline + GRACE <= now) {
+            late.waiting
+                .iter()
+                .filter_map(|partition| self.lanes.get(partition))
+                .for_each(|lane| lane.abandon.cancel());
+        }
+    }
+
+    async fn lane_ended(
+        &mut self,
+        ended: Result<(TopicPartition, Result<Ended, lane::Error>), tokio::task::JoinError>,
+    ) {
         let (partition, result) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -251,7 +301,8 @@ impl Supervisor {
                     ends.reached(&partition);
                 }
             }
-            Ok(Ended::TimedOut) => self.timed_out = true,
+            // A drain for the group that was too slow is no fault of the end that comes later.
+            Ok(Ended::TimedOut) => self.timed_out |= !self.is_revoked(&partition),
             Ok(Ended::Drained | Ended::Abandoned) => {}
             Err(error) => self.halt(&partition, &error).await,
         }
@@ -261,12 +312,17 @@ impl Supervisor {
         self.answer_revocations().await;
     }
 
+    fn is_revoked(&self, partition: &TopicPartition) -> bool {
+        self.revocations.iter().any(|revocation| revocation.waiting.contains(partition))
+    }
+
     async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
         let reason = super::error::chain_text(error);
         tracing::error!(lane = %partition, error = %reason,
             "the lane halted; its records stay in Kafka, the other lanes go on");
         Stats::add(&self.context.stats.halted, 1);
         self.context.tell(Command::Stop { partition: partition.clone() }).await;
+        self.halted.insert(partition.clone());
         if self.halts.len() < HALTS_KEPT {
             self.halts.push(format!("{partition}: {reason}"));
         }
@@ -289,15 +345,18 @@ impl Supervisor {
 
     async fn on_tick(&mut self) {
         self.progress.show(&self.context.stats);
+        self.abandon_late();
         if let Some(ends) = &mut self.ends {
             ends.look_at_others(&self.context, &self.lanes).await;
         }
     }
 
     fn is_done(&self) -> bool {
-        let all_halted = !self.halts.is_empty() && self.lanes.is_empty() && self.ends.is_none();
+        let all_halted = !self.halted.is_empty() && self.lanes.is_empty() && self.ends.is_none();
         let all_reached = self.ends.as_ref().is_some_and(|ends| ends.all_reached()) && self.lanes.is_empty();
-        all_halted || all_reached
+        // Nobody takes an embedded lane over, and a feeder that waits for it never ends.
+        let is_lost = self.context.embedded.is_some() && !self.halted.is_empty();
+        all_halted || all_reached || is_lost
     }
 
     /// Drains every lane under one deadline, gives all partitions back and leaves the group.

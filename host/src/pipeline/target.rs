@@ -27,8 +27,10 @@ const DEAD_LETTER_BUFFER_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 struct Target {
     place: Place,
-    /// Fixed part of its objects' paths, from the store's root: empty, or with a `/` at its end.
+    /// Where its url points to, from the store's root: empty, or with a `/` at its end.
     folder: String,
+    /// The folder of all its objects: that of the url, and that with which the prefix begins.
+    claimed: String,
     prefix: Prefix,
     spec: SinkSpec,
     /// The place for people.
@@ -91,7 +93,7 @@ impl Targets {
     pub(super) fn sink_places(&self) -> Vec<SinkPlace<'_>> {
         self.by_name
             .iter()
-            .map(|(name, target)| SinkPlace { sink: name, place: &target.place, prefix: &target.folder })
+            .map(|(name, target)| SinkPlace { sink: name, place: &target.place, prefix: &target.claimed })
             .collect()
     }
 
@@ -108,7 +110,8 @@ impl Targets {
 
     /// Who puts objects in place.
     pub(super) fn publisher(&self, cancelled: CancellationToken) -> Publisher {
-        let stores = self.by_name.iter().map(|(name, target)| (name.to_string(), Arc::clone(&target.place.store)));
+        let stores =
+            self.by_name.iter().map(|(name, target)| (name.to_string(), Arc::clone(&target.place.store)));
         Publisher::new(stores.collect(), cancelled)
     }
 
@@ -167,12 +170,14 @@ async fn open_sink(name: &str, sink: &ObjectSink) -> Result<Target, Error> {
         buffer_bytes: sink.buffer_bytes,
         default: sink.default,
     };
-    Ok(Target { place, folder, prefix: sink.prefix.clone(), spec, root_shown, shown })
+    let claimed = format!("{folder}{}", sink.prefix.folder());
+    Ok(Target { place, folder, claimed, prefix: sink.prefix.clone(), spec, root_shown, shown })
 }
 
 /// Opens and probes the store of a location; the folder in it is where the location's url points to.
 async fn open_place(key: &str, location: &Location) -> Result<(Place, String), Error> {
-    let refuse = |source: Box<dyn std::error::Error + Send + Sync>| Error::Store { what: key.to_owned(), source };
+    let refuse =
+        |source: Box<dyn std::error::Error + Send + Sync>| Error::Store { what: key.to_owned(), source };
     let (root, folder) = store::split(location).map_err(|error| refuse(error.into()))?;
     let store: Arc<dyn Store> = store::open(&root).map_err(|error| refuse(error.into()))?;
     let version = env!("CARGO_PKG_VERSION");
@@ -206,7 +211,8 @@ async fn open_dead_letters(
         default: false,
     };
     let prefix = Prefix { parts: vec![PrefixPart::Topic, PrefixPart::Text(String::from("/"))] };
-    Ok(Target { place, folder, prefix, spec, root_shown: shown.clone(), shown })
+    let claimed = folder.clone();
+    Ok(Target { place, folder, claimed, prefix, spec, root_shown: shown.clone(), shown })
 }
 
 fn first_target<'a>(

@@ -3,6 +3,7 @@
 //! A required server that is not there fails its tests; nothing is skipped in silence. Servers listen on free ports of
 //! the loopback interface, keep their data in folders of their own and end with this process, however it ends.
 
+mod crash;
 mod scenarios;
 mod servers;
 mod stores;

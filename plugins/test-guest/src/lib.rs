@@ -9,6 +9,7 @@
 //! | `replace TEXT` | the value becomes the text |
 //! | `tombstone` | the value becomes a null |
 //! | `emit N` | N records of value `emit N#0`, `emit N#1`, ... |
+//! | `number N OBJECT` | N records of the JSON object, each with its index as a further field `i` |
 //! | `partial` | one record, and one failure `Part` |
 //! | `annotate` | the header `annotated`: `yes`, the partition key `kind`: `test` |
 //! | `route NAME` | goes to that sink |
@@ -136,6 +137,7 @@ fn decide<'a>(
                     .map(|index| Output::value(format!("emit {argument}#{index}").into_bytes())),
             )
         }
+        "number" => number(argument),
         "partial" => Outcome::emission(
             Emission::new()
                 .output(Output::value(&b"whole"[..]).key(&b"key"[..]))
@@ -160,6 +162,13 @@ fn decide<'a>(
         "counter" => replace(&seen.to_string()),
         _ => return None,
     })
+}
+
+fn number<'a>(argument: &str) -> Outcome<'a> {
+    let (count, object) = argument.split_once(' ').unwrap_or((argument, "{}"));
+    let rest = object.trim_start_matches('{');
+    let output = |index| Output::value(format!(r#"{{"i":{index},{rest}"#).into_bytes());
+    Outcome::emit((0..count.parse::<u32>().unwrap_or(0)).map(output))
 }
 
 fn replace<'a>(text: &str) -> Outcome<'a> {

@@ -193,11 +193,14 @@ pub(super) fn check_places(
 ) {
     let sinks: Vec<_> = sinks.iter().map(|(name, Sink::ObjectStore(sink))| (name, sink)).collect();
     for (nth, (name, sink)) in sinks.iter().enumerate() {
-        let same =
-            |other: &ObjectSink| same_place(&other.location, &sink.location) && other.prefix == sink.prefix;
+        let same = |other: &ObjectSink| {
+            let (one, two) = (other.prefix.folder(), sink.prefix.folder());
+            same_place(&other.location, &sink.location) && (one.starts_with(two) || two.starts_with(one))
+        };
         if let Some((other, _)) = sinks[..nth].iter().find(|(_, other)| same(other)) {
-            let wrong = format!("`sinks.{other}` and `sinks.{name}` have the same `url` and `prefix`");
-            let hint = "nobody could tell their objects apart: change one of them";
+            let wrong =
+                format!("`sinks.{other}` and `sinks.{name}` have the same `url` and no folders of their own");
+            let hint = "nobody could tell their objects apart: change a `url`, or begin each `prefix` with another folder";
             top.find(&["sinks", name, "url"]).wrong(problems, Wrong::new(wrong).hint(hint));
         }
         if dead_letter.is_some_and(|dead| same_place(dead, &sink.location)) {

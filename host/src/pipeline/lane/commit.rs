@@ -12,15 +12,15 @@ use tokio::task::JoinHandle;
 
 use super::Error;
 use super::entry::{self, Placed};
-use crate::pipeline::names::Names;
 use super::stager::{Place, Stager};
 use crate::batch::{Chunk, ClosedRange};
 use crate::crash;
 use crate::ledger::{self, Chain, INLINE_BYTES_MAX, Kind, LastEntry, Outcome, Tail};
 use crate::pipeline::context::Context;
 use crate::pipeline::error::chain_text;
-use crate::retry::Backoff;
+use crate::pipeline::names::Names;
 use crate::record::CutCause;
+use crate::retry::Backoff;
 use crate::source::Command;
 
 /// Everything that a cut needs to become an entry.
@@ -89,7 +89,8 @@ impl Cut {
         match self.chain.create(&self.tail, &entry, &placed.inline).await? {
             Outcome::Mine(last) => {
                 crash::point("entry:created");
-                let tail = self.patiently(|| self.chain.publish(last.clone(), &self.context.publisher)).await?;
+                let tail =
+                    self.patiently(|| self.chain.publish(last.clone(), &self.context.publisher)).await?;
                 crash::point("publish:done");
                 self.context.publisher.0.drop_staged(&entry).await;
                 self.context.count(&entry);
@@ -98,7 +99,8 @@ impl Cut {
                 Ok(if tail.end == entry.end { Settled::Committed(tail) } else { Settled::Adopted(tail) })
             }
             Outcome::Theirs(last) => {
-                let tail = self.patiently(|| self.chain.follow(last.clone(), &self.context.publisher)).await?;
+                let tail =
+                    self.patiently(|| self.chain.follow(last.clone(), &self.context.publisher)).await?;
                 self.commit_tail(&tail).await;
                 // Another writer's entry was read at this start, so that this attempt's can't stand.
                 self.context.publisher.0.drop_staged(&entry).await;

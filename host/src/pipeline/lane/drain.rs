@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::commit::{self, commit_offset};
 use super::{Ended, Error, Lane};
 use crate::crash;
+use crate::ledger::Kind;
 use crate::record::CutCause;
 use crate::source::Command;
 
@@ -31,7 +32,10 @@ impl Lane {
     pub(super) async fn finish(&mut self) -> Result<Ended, Error> {
         if self.until.is_some_and(|until| self.tail.end > until) {
             // Another member may have got further since; or the log was cut off behind its records.
-            self.look_at_log().await?;
+            match self.look_at_log().await {
+                Err(error) if !error.may_pass() => return Err(error),
+                _ => {}
+            }
         }
         self.context.tell(Command::Stop { partition: self.names.origin.clone() }).await;
         if let Some(last) = &self.tail.last {
@@ -71,11 +75,17 @@ impl Lane {
         if let Some(work) = &mut self.work {
             work.release_instances();
         }
-        if let Some(last) = &self.tail.last {
-            self.chain.close(last).await?;
-            self.tail.closed = true;
-            crash::point("lane:closed");
+        let Some(last) = &self.tail.last else { return Ok(()) };
+        match self.chain.close(last).await {
+            Ok(()) => self.tail.closed = true,
+            // The marker may be left out: the next owner looks at the objects instead.
+            Err(error) if error.kind() == Kind::Transient => {
+                tracing::warn!(lane = %self.names.origin, %error, "the chain's last entry could not be marked as closed");
+                self.last_settled = Instant::now();
+            }
+            Err(error) => return Err(error.into()),
         }
+        crash::point("lane:closed");
         Ok(())
     }
 }

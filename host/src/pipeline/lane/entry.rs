@@ -11,8 +11,8 @@ use super::commit::{Cut, Inline};
 use super::stager::StagedObject;
 use crate::batch::{Chunk, ObjectSummary, SinkAccounts};
 use crate::clock;
-use crate::sink::object_store::ObjectName;
 use crate::ledger::{ENTRY_VERSION, Entry, ObjectEntry, SinkEntry, Staged, TransformEntry};
+use crate::sink::object_store::ObjectName;
 
 /// An object of a cut, and where its bytes wait.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
+use crate::ledger::Kind;
 use crate::pipeline::cpu::JobLost;
 use crate::record::{OffsetRange, TopicPartition};
-use crate::ledger::Kind;
 use crate::{batch, ledger, sink, source};
 
 impl Error {
@@ -12,7 +12,7 @@ impl Error {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Ledger(error) => error.kind() == Kind::Transient,
-            Self::Source(_) => true,
+            Self::Source(error) => !matches!(error, source::kafka::Error::TopicMissing { .. }),
             _ => false,
         }
     }
@@ -85,9 +85,6 @@ pub(crate) enum Error {
         /// The offset.
         offset: u64,
     },
-    /// The source ended.
-    #[error("the source has ended")]
-    SourceGone,
     /// The stager ended before its range.
     #[error("staging ended before its range")]
     StagingLost,

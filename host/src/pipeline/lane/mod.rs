@@ -17,7 +17,7 @@ mod start;
 mod work;
 
 pub(in crate::pipeline) use error::Error;
-pub(in crate::pipeline) use start::start;
+pub(in crate::pipeline) use start::{Hint, start};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +93,8 @@ pub(super) struct Lane {
     position: u64,
     shared_position: Arc<AtomicU64>,
     outlet: Outlet,
+    /// The source let go of the intake: the partition is about to be taken away.
+    cut_off: bool,
     control: mpsc::Receiver<Control>,
     pressure: watch::Receiver<u64>,
     outbox: std::collections::VecDeque<Chunk>,
@@ -106,6 +108,7 @@ pub(super) struct Lane {
 }
 
 /// What happens next to a lane.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 enum Next {
     Control(Control),
     Settled(Result<Settled, Error>),
@@ -123,7 +126,9 @@ impl Lane {
                 return self.finish().await;
             }
             match self.next().await {
-                Next::Control(Control::Drain { cause, deadline }) => return self.drain(cause, deadline).await,
+                Next::Control(Control::Drain { cause, deadline }) => {
+                    return self.drain(cause, deadline).await;
+                }
                 Next::Control(Control::OutOfRange) => self.out_of_range().await?,
                 Next::Control(Control::Until(end)) => self.until = Some(end),
                 Next::Settled(settled) => self.settle(settled?).await?,
@@ -131,7 +136,8 @@ impl Lane {
                 Next::Timer => self.timer().await?,
                 Next::Pressure => self.cut_wanted = self.cut_wanted.or(Some(CutCause::Memory)),
                 Next::Batch(Some(batch)) => self.take_in(batch, 0).await?,
-                Next::Batch(None) => return Err(Error::SourceGone),
+                // The group may take the partition back while the lane begins: the order to drain is on its way.
+                Next::Batch(None) => self.cut_off = true,
             }
             self.want_cut_if_due();
             if self.cut_wanted.is_some() && self.committing.is_none() {
@@ -142,7 +148,8 @@ impl Lane {
 
     /// Waits for what happens next. Orders first, then what frees resources, then time, then new input.
     async fn next(&mut self) -> Next {
-        let takes_input = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
+        let has_room = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
+        let takes_input = has_room && !self.cut_off;
         let wake = self.next_wake();
         let held = self.held;
         let stager = self.stager.as_mut().filter(|_| !self.outbox.is_empty());

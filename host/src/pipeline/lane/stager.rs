@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +18,8 @@ use crate::pipeline::context::Context;
 use crate::pipeline::names::Names;
 use crate::sink::object_store::{StageError, StagedWriter};
 
-/// Chunks that may wait for the store: one, so that a lane holds a part that is filled, one that waits
-/// and one that is sent.
+/// Chunks that a range may have on their way: one, which is being sent. The next one waits in the lane,
+/// which takes no input meanwhile, so that a lane holds two parts and a batch at the most.
 const CHUNKS: usize = 1;
 
 /// An object that lies in staging, whole.
@@ -42,7 +42,8 @@ pub(super) struct Place {
 /// The way to a range's staging task. Dropped, it abandons what is under way.
 #[derive(Debug)]
 pub(super) struct Stager {
-    sender: Option<mpsc::Sender<Chunk>>,
+    sender: Option<mpsc::Sender<Sent>>,
+    slots: Arc<Semaphore>,
     task: JoinHandle<Result<Option<Vec<StagedObject>>, Error>>,
     cancel: CancellationToken,
 }
@@ -52,16 +53,32 @@ impl Stager {
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(stage(place, receiver, cancel.clone()));
-        Self { sender: Some(sender), task, cancel }
+        Self { sender: Some(sender), slots: Arc::new(Semaphore::new(CHUNKS)), task, cancel }
     }
 
     /// Hands a chunk over; waits while the store is slower than the lane.
     pub(super) async fn send(&mut self, chunk: Chunk) -> Result<(), Error> {
-        let sender = self.sender.as_ref().expect("a stager is not used after its end");
-        if sender.send(chunk).await.is_ok() {
-            return Ok(());
+        let slot = self.slot().await?;
+        if self.send_now(chunk, slot) { Ok(()) } else { Err(failure((&mut self.task).await)) }
+    }
+
+    /// Waits until nothing is being sent. Cancel-safe.
+    async fn slot(&mut self) -> Result<OwnedSemaphorePermit, Error> {
+        tokio::select! {
+            biased;
+            slot = Arc::clone(&self.slots).acquire_owned() => match slot {
+                Ok(slot) => Ok(slot),
+                Err(_) => Err(Error::StagingLost),
+            },
+            // The task ends early only by an error, and then never gives the slot back.
+            ended = &mut self.task => Err(failure(ended)),
         }
-        Err(self.failure().await)
+    }
+
+    /// Hands a chunk over; there is room, since its slot was free. False where the task has ended.
+    fn send_now(&mut self, chunk: Chunk, slot: OwnedSemaphorePermit) -> bool {
+        let sender = self.sender.as_ref().expect("a stager is not used after its end");
+        sender.try_send(Sent { chunk, _slot: slot }).is_ok()
     }
 
     /// Ends the range's staging. `None`: bytes were lost on the way, so the range has to be made again.
@@ -72,14 +89,24 @@ impl Stager {
             Err(error) => Err(Error::TaskLost(error.to_string())),
         }
     }
+}
 
-    async fn failure(&mut self) -> Error {
-        match (&mut self.task).await {
-            Ok(Err(error)) => error,
-            Ok(Ok(_)) => Error::StagingLost,
-            Err(error) => Error::TaskLost(error.to_string()),
-        }
+type Ended = Result<Result<Option<Vec<StagedObject>>, Error>, tokio::task::JoinError>;
+
+/// Why a staging task ended before its range.
+fn failure(ended: Ended) -> Error {
+    match ended {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) => Error::StagingLost,
+        Err(error) => Error::TaskLost(error.to_string()),
     }
+}
+
+/// A chunk on its way, and the slot that is free again once it is sent.
+#[derive(Debug)]
+struct Sent {
+    chunk: Chunk,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Drop for Stager {
@@ -88,28 +115,21 @@ impl Drop for Stager {
     }
 }
 
-/// Hands the first chunk of `outbox` over; for ever where there is nothing to hand over. Cancel-safe: a
-/// chunk leaves the outbox only with its place in the channel.
+/// Hands the first chunk of `outbox` over; for ever where there is nothing to hand over. Cancel-safe:
+/// between leaving the outbox and standing in the channel a chunk never waits.
 pub(super) async fn send_first(
     stager: Option<&mut Stager>,
     outbox: &mut VecDeque<Chunk>,
 ) -> Result<(), Error> {
     let Some(stager) = stager else { return std::future::pending().await };
-    let sender = stager.sender.clone().expect("a stager is not used after its end");
-    match sender.reserve().await {
-        Ok(permit) => {
-            if let Some(chunk) = outbox.pop_front() {
-                permit.send(chunk);
-            }
-            Ok(())
-        }
-        Err(_) => Err(stager.failure().await),
-    }
+    let slot = stager.slot().await?;
+    let Some(chunk) = outbox.pop_front() else { return Ok(()) };
+    if stager.send_now(chunk, slot) { Ok(()) } else { Err(failure((&mut stager.task).await)) }
 }
 
 async fn stage(
     place: Place,
-    mut chunks: mpsc::Receiver<Chunk>,
+    mut chunks: mpsc::Receiver<Sent>,
     cancel: CancellationToken,
 ) -> Result<Option<Vec<StagedObject>>, Error> {
     let mut open: BTreeMap<(Arc<str>, u32), (String, StagedWriter)> = BTreeMap::new();
@@ -120,12 +140,13 @@ async fn stage(
             () = cancel.cancelled() => None,
             chunk = chunks.recv() => chunk,
         };
-        let Some(chunk) = chunk else { break };
+        let Some(Sent { chunk, _slot }) = chunk else { break };
         let key = (Arc::clone(&chunk.sink), chunk.object);
         if !open.contains_key(&key) {
             open.insert(key.clone(), place.begin(&chunk, &cancel)?);
         }
         let (_, writer) = open.get_mut(&key).expect("it was put there");
+        let _upload = place.context.uploads.acquire().await;
         if !chunk.bytes.is_empty() {
             match writer.write(chunk.bytes).await {
                 Ok(()) => crash::point("stage:part-uploaded"),

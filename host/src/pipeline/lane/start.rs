@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::commit;
-use crate::pipeline::names::Names;
 use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
 use crate::clock;
@@ -21,16 +20,30 @@ use crate::crash;
 use crate::ledger::{Chain, Commit, Tail};
 use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
+use crate::pipeline::error::chain_text;
+use crate::pipeline::names::Names;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
 use crate::retry::Backoff;
 use crate::source::kafka::Watermarks;
 use crate::source::{self, Command};
 
+/// How long a lane waits before it asks the broker for the same again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What the group committed for a partition, as far as it is known when its lane begins.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) enum Hint {
+    /// This, or nothing.
+    Known(Option<Commit>),
+    /// The broker did not answer: the lane asks again.
+    ToBeAsked,
+}
+
 /// Makes a lane: its handle, and the future that is its life.
 pub(in crate::pipeline) fn start(
     context: Arc<Context>,
     origin: TopicPartition,
-    commit: Option<Commit>,
+    hint: Hint,
     until: Option<u64>,
 ) -> (Handle, impl Future<Output = Result<Ended, Error>> + Send) {
     let (sender, control) = mpsc::channel(CONTROL_MESSAGES);
@@ -41,7 +54,7 @@ pub(in crate::pipeline) fn start(
         tokio::select! {
             biased;
             () = abandon.cancelled() => Ok(Ended::Abandoned),
-            ended = live(context, origin, commit, until, control, position) => ended,
+            ended = live(context, origin, hint, until, control, position) => ended,
         }
     };
     (handle, life)
@@ -50,12 +63,12 @@ pub(in crate::pipeline) fn start(
 async fn live(
     context: Arc<Context>,
     origin: TopicPartition,
-    commit: Option<Commit>,
+    hint: Hint,
     until: Option<u64>,
     mut control: mpsc::Receiver<Control>,
     position: Arc<AtomicU64>,
 ) -> Result<Ended, Error> {
-    let begin = Lane::begin(context, origin, commit, until, position);
+    let begin = Lane::begin(context, origin, hint, until, position);
     let mut later_until = None;
     let taken_over = tokio::select! {
         biased;
@@ -84,7 +97,7 @@ impl Lane {
     async fn begin(
         context: Arc<Context>,
         origin: TopicPartition,
-        commit: Option<Commit>,
+        hint: Hint,
         until: Option<u64>,
         shared_position: Arc<AtomicU64>,
     ) -> Result<Self, Error> {
@@ -93,7 +106,7 @@ impl Lane {
         {
             let _permit = context.take_overs.acquire().await;
             chain = Arc::new(context.chain(&origin)?);
-            tail = take_over(&context, &chain, &origin, commit.as_ref()).await?;
+            tail = take_over(&context, &chain, &origin, hint).await?;
             crash::point("lane:taken-over");
         }
         let start = tail.end;
@@ -114,6 +127,7 @@ impl Lane {
             position: start,
             shared_position,
             outlet,
+            cut_off: false,
             control,
             outbox: VecDeque::new(),
             stager: None,
@@ -133,12 +147,26 @@ impl Lane {
     /// The broker has nothing at the lane's position: records were lost to retention, or the log was cut
     /// off, or the position was only just right.
     pub(super) async fn out_of_range(&mut self) -> Result<(), Error> {
+        if let Err(error) = self.find_feet().await {
+            if !error.may_pass() {
+                return Err(error);
+            }
+            tracing::warn!(lane = %self.names.origin, error = %chain_text(&error),
+                "the broker can't be asked about the partition yet");
+            // The seek makes the source say again that there is nothing, if that is still so.
+            tokio::time::sleep(ASK_AGAIN).await;
+            return self.rewind(self.range().start()).await;
+        }
+        Ok(())
+    }
+
+    async fn find_feet(&mut self) -> Result<(), Error> {
         let log = self.look_at_log().await?;
         if self.position < log.low {
             return self.record_gap(log.low).await;
         }
         // A leader that was behind for a moment: ask again, not at once.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(ASK_AGAIN).await;
         self.rewind(self.range().start()).await
     }
 
@@ -191,17 +219,17 @@ async fn take_over(
     context: &Arc<Context>,
     chain: &Chain,
     origin: &TopicPartition,
-    commit: Option<&Commit>,
+    mut hint: Hint,
 ) -> Result<Tail, Error> {
     let mut backoff = Backoff::for_services();
     loop {
-        let error = match try_take_over(context, chain, origin, commit).await {
+        let error = match try_take_over(context, chain, origin, &mut hint).await {
             Ok(tail) => return Ok(tail),
             Err(error) if error.may_pass() => error,
             Err(error) => return Err(error),
         };
         let wait = backoff.next_wait(&context.random);
-        tracing::warn!(lane = %origin, error = %crate::pipeline::error::chain_text(&error), ?wait,
+        tracing::warn!(lane = %origin, error = %chain_text(&error), ?wait,
             "the chain can't be taken over yet");
         tokio::time::sleep(wait).await;
     }
@@ -211,8 +239,16 @@ async fn try_take_over(
     context: &Arc<Context>,
     chain: &Chain,
     origin: &TopicPartition,
-    commit: Option<&Commit>,
+    hint: &mut Hint,
 ) -> Result<Tail, Error> {
+    if let Hint::ToBeAsked = hint {
+        let asked = std::slice::from_ref(origin);
+        *hint = Hint::Known(context.committed(asked).await?.remove(origin));
+    }
+    let commit = match hint {
+        Hint::Known(commit) => commit.as_ref(),
+        Hint::ToBeAsked => None,
+    };
     if let Some(tail) = chain.take_over(commit, &context.publisher).await? {
         context.targets.collect_garbage(chain, &tail).await;
         return Ok(tail);

@@ -52,7 +52,12 @@ pub(super) struct Postponed {
 
 impl Work {
     pub(super) fn new(context: &Context, chain: LaneChain, start: u64) -> Box<Self> {
-        Box::new(Self { chain, range: OpenRange::new(context.sinks.clone(), start), backoff: None, keeps: None })
+        Box::new(Self {
+            chain,
+            range: OpenRange::new(context.sinks.clone(), start),
+            backoff: None,
+            keeps: None,
+        })
     }
 
     /// Runs a batch through the transforms and takes the results in.
@@ -81,13 +86,15 @@ impl Work {
             let attempt = if *input == 0 { attempt } else { 0 };
             (rest, attempt, postponement.clone())
         });
-        let records = batch.records.len() as u64 - retry.as_ref().map_or(0, |(rest, ..)| rest.records.len() as u64);
+        let records =
+            batch.records.len() as u64 - retry.as_ref().map_or(0, |(rest, ..)| rest.records.len() as u64);
         let postponed =
             retry.map(|(rest, attempt, postponement)| self.postpone(context, rest, attempt, &postponement));
         if postponed.is_none() {
             self.backoff = None;
         }
         self.keep_or_release_instances(context);
+        context.source.recycle(batch.records);
         Ok(TakenIn { records, chunks: std::iter::from_fn(|| self.range.next_chunk()).collect(), postponed })
     }
 
@@ -104,11 +111,9 @@ impl Work {
             Stop::Fatal { transform, text } => {
                 return Err(Error::Fatal { transform, lane: batch.origin.clone(), range: batch.range, text });
             }
-            Stop::Instance(error) => Postponement {
-                code: String::from("Instance"),
-                reason: chain_text(&error),
-                after_ms: None,
-            },
+            Stop::Instance(error) => {
+                Postponement { code: String::from("Instance"), reason: chain_text(&error), after_ms: None }
+            }
         };
         let postponed = Some(self.postpone(context, batch, attempt, &wish));
         Ok(TakenIn { postponed, ..TakenIn::default() })

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::label::known_content_type;
 use super::patience::{Patience, Settling, Stopped, Waits};
 use super::{Provenance, PublishError};
+use crate::crash;
 use crate::ledger::{Entry, ObjectEntry, Staged};
 use crate::store::{ErrorKind, Store};
 
@@ -65,12 +66,14 @@ impl Publisher {
         };
         let one = One { store: store.as_ref(), sink, object, patience: &self.patience };
         match &object.staged {
-            Staged::Path(staged) => one.move_staged(staged).await,
+            Staged::Path(staged) => one.move_staged(staged).await?,
             Staged::Inline { start, bytes } => {
                 let body = slice(inline, *start, *bytes).ok_or_else(|| one.not_inline())?;
-                one.put(body, provenance).await
+                one.put(body, provenance).await?;
             }
         }
+        crash::point("publish:object-placed");
+        Ok(())
     }
 
     /// Removes what an entry staged, once all of it is published. Best effort: what stays is collected

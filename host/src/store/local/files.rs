@@ -14,7 +14,9 @@ use bytes::Bytes;
 use crate::clock;
 use crate::store::Created;
 
-const TEMPORARY_PREFIX: &str = "tmp#";
+/// With a dot first: they lie beside the objects, a killed process leaves them half written, and most readers of a
+/// folder pass over names that begin so.
+const TEMPORARY_PREFIX: &str = ".tmp#";
 
 /// Whether a file name is one of [`Temporary`].
 pub(super) fn is_temporary(name: &str) -> bool {

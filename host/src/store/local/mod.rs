@@ -50,7 +50,7 @@ impl Local {
     fn file(&self, operation: &'static str, path: &str) -> Result<PathBuf> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let fault = match fault(path) {
-            None if files::is_temporary(name) => Some("names that begin with `tmp#` are taken"),
+            None if files::is_temporary(name) => Some("names that begin with `.tmp#` are taken"),
             other => other,
         };
         match fault {
@@ -285,7 +285,7 @@ mod tests {
     async fn a_temporary_file_of_a_killed_writer_is_hidden_and_swept_when_old() {
         let (_folder, store) = store();
         store.create("a/b", Bytes::from("1")).await.unwrap();
-        let left = store.root.join("a/tmp#0123456789abcdef");
+        let left = store.root.join("a/.tmp#0123456789abcdef");
         std::fs::write(&left, "half").unwrap();
         assert_eq!(store.list_after("", None, 10).await.unwrap().len(), 1);
         assert!(left.exists(), "a young one may belong to a living writer");
@@ -299,7 +299,7 @@ mod tests {
     async fn the_root_cannot_be_left() {
         let (folder, store) = store();
         std::fs::write(folder.path().join("secret"), "x").unwrap();
-        for path in ["../../secret", "a/../../../secret", "/etc/passwd", "tmp#0123456789abcdef"] {
+        for path in ["../../secret", "a/../../../secret", "/etc/passwd", ".tmp#0123456789abcdef"] {
             let error = store.get(path).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Refused, "{path}");
         }

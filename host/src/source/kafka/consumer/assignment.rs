@@ -88,6 +88,11 @@ impl Assignment {
         self.lost
     }
 
+    /// What is to be given back before the group goes on.
+    pub(super) fn unanswered(&self) -> Vec<TopicPartition> {
+        self.revoking.difference(&self.returned).cloned().collect()
+    }
+
     /// Partitions of a revocation without an answer that were lost since it came.
     pub(super) fn lost_meanwhile(&mut self, consumer: &BaseConsumer<Context>) -> Vec<TopicPartition> {
         if self.lost || self.revoking.is_empty() || !consumer.assignment_lost() {

@@ -219,6 +219,7 @@ impl ConsumerContext for Context {}
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
+    use std::time::Instant;
 
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -275,6 +276,24 @@ mod tests {
         let _lane = assign(&handle, 2);
         handle.send(Command::Close).expect("the source listens");
         handle.join().expect("an orderly end");
+    }
+
+    #[tokio::test]
+    async fn a_revocation_that_nobody_answers_does_not_hold_up_the_end() {
+        let broker = EmbeddedBroker::start().expect("a free port");
+        broker.create_topic("t", 2).expect("new");
+        let (first, mut events) = join(&broker);
+        assert!(matches!(next(&mut events).await, Event::Assigned(_)));
+        let _lane = assign(&first, 1);
+        let (second, mut later_events) = join(&broker);
+        assert!(matches!(next(&mut events).await, Event::Revoked(_)));
+        let begun = Instant::now();
+        first.send(Command::Close).expect("the source listens");
+        first.join().expect("an orderly end");
+        assert!(begun.elapsed() < worker::LEAVE_MAX, "it took {:?}", begun.elapsed());
+        assert!(matches!(next(&mut later_events).await, Event::Assigned(_)));
+        second.send(Command::Close).expect("the source listens");
+        second.join().expect("an orderly end");
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ const ROOM_WAIT: Duration = Duration::from_millis(5);
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// How long leaving the group may take at the end.
-const LEAVE_MAX: Duration = Duration::from_secs(5);
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// The poll thread.
 pub(super) struct Worker {
@@ -117,15 +117,16 @@ impl Worker {
         }
     }
 
+    /// Sends what is to be committed and waits for the answers. Whoever could answer the group is gone, so that from
+    /// here on it is answered at once.
     fn flush_commits(&mut self) {
         let Self { poller, state } = self;
         let deadline = Instant::now() + FLUSH_MAX;
+        state.give_back(poller.consumer(), state.assignment.unanswered());
         while !state.commits.is_done() && Instant::now() < deadline {
             state.commits.serve(poller.consumer(), Instant::now());
-            if let Some(event) = poller.poll(ROOM_WAIT)
-                && let Kind::Committed { result, places } = event.kind()
-            {
-                state.commits.answered(result, &places, Instant::now());
+            if let Some(event) = poller.poll(ROOM_WAIT) {
+                state.answer_at_once(poller.consumer(), event.kind());
             }
         }
         if !state.commits.is_done() {
@@ -141,15 +142,8 @@ impl Worker {
         }
         let deadline = Instant::now() + LEAVE_MAX;
         while !poller.consumer().closed() && Instant::now() < deadline {
-            let Some(event) = poller.poll(ROOM_WAIT) else { continue };
-            match event.kind() {
-                Kind::Revoked(places) => {
-                    let partitions = partitions_of(&places);
-                    state.assignment.revoked(poller.consumer(), &partitions);
-                    state.assignment.given_back(poller.consumer(), partitions);
-                }
-                Kind::Log { level, facility, message } => log(level, &facility, &message),
-                _ => {}
+            if let Some(event) = poller.poll(ROOM_WAIT) {
+                state.answer_at_once(poller.consumer(), event.kind());
             }
         }
         if !poller.consumer().closed() {
@@ -228,6 +222,21 @@ impl State {
                 self.commits.forget(&partition);
                 self.table.remove(&partition);
             }
+        }
+    }
+
+    /// Answers the group without asking anybody: a question without an answer would keep this member in it.
+    fn answer_at_once(&mut self, consumer: &BaseConsumer<Context>, kind: Kind) {
+        match kind {
+            Kind::Assigned(places) => self.assignment.given(consumer, &partitions_of(&places)),
+            Kind::Revoked(places) => {
+                let partitions = partitions_of(&places);
+                self.assignment.revoked(consumer, &partitions);
+                self.give_back(consumer, partitions);
+            }
+            Kind::Committed { result, places } => self.commits.answered(result, &places, Instant::now()),
+            Kind::Log { level, facility, message } => log(level, &facility, &message),
+            Kind::Error { .. } | Kind::Message | Kind::Other => {}
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Look {
     pub(crate) objects: Vec<Arc<Object>>,
     /// Objects that vanished, changed, or can't be read: none of that may ever happen.
     pub(crate) broken: Vec<String>,
-    /// What a killed writer to a local folder may leave: object_store's temporary files, `<name>#<digits>`.
+    /// What a killed writer to a local folder may leave: hidden files, and object_store's own, `<name>#<digits>`.
     pub(crate) temporary: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ mod object;
 mod tests;
 
 pub(crate) use look::Look;
-pub(crate) use object::{Object, Record};
+pub(crate) use object::{Object, Record, is_temporary};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::location::Location;
 use super::wait;
-use object::{decompress, is_temporary, parse};
+use object::{decompress, parse};
 
 /// Objects read at once.
 const READS: usize = 16;

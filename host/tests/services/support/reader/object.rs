@@ -31,8 +31,11 @@ pub(crate) struct Object {
     pub(crate) records: Vec<Record>,
 }
 
-/// Whether a name is one of object_store's temporary files in a local folder.
-pub(super) fn is_temporary(path: &str) -> bool {
+/// Whether a name is one of a temporary file in a local folder: hidden, as most readers understand it, or object_store's.
+pub(crate) fn is_temporary(path: &str) -> bool {
+    if path.rsplit('/').next().is_some_and(|name| name.starts_with('.')) {
+        return true;
+    }
     path.rsplit_once('#')
         .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,0 +1,23 @@
+//! `host` as a process over embedded brokers: what a person types, what comes out, how it ends.
+//!
+//! Needs no server. Each run writes to a temporary folder and is read back by `run/lake.rs`, which shares no code with
+//! the host; scenarios that only wait are started side by side.
+
+#[path = "common/guests.rs"]
+mod guests;
+
+#[path = "config/mutate.rs"]
+mod mutate;
+
+mod run {
+    pub(crate) mod host;
+    pub(crate) mod lake;
+
+    mod command_line;
+    mod feeds;
+    mod plugins;
+    mod quickstart;
+    mod secrets;
+    mod signals;
+    mod sinks;
+}

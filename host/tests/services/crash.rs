@@ -1,0 +1,16 @@
+//! Exactly once, whatever dies: hosts as processes over real Kafka and real stores, killed, paused and drained at
+//! named points and at random moments, with an independent reader as the judge.
+//!
+//! `VANNE_KILLS` is the number of SIGKILLs over all storms (30 unless it is set), `VANNE_SEED` the seed, which every
+//! run prints: it draws the same again, though processes never take the same time twice.
+
+mod chains;
+mod crew;
+mod dice;
+mod load;
+mod plugin;
+
+mod points;
+mod rebalances;
+mod scene;
+mod storm;

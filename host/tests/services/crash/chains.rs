@@ -1,0 +1,238 @@
+//! The ledger as its documentation describes it, read without a line of the host's code.
+//!
+//! Owns the judgement whether the chains and the lake tell the same story.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::ObjectStore as _;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::load::Counts;
+use super::scene::Scene;
+use crate::support::reader::{Look, everything, is_temporary};
+use crate::support::wait;
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    partition: i32,
+    start: u64,
+    end: u64,
+    previous: Option<Previous>,
+    read: u64,
+    empty: u64,
+    dropped: u64,
+    dead: u64,
+    kept: u64,
+    sinks: BTreeMap<String, Sink>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Previous {
+    start: u64,
+    digest: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sink {
+    objects: Vec<Named>,
+    written: u64,
+    failed: u64,
+}
+
+/// An object as its entry names it.
+#[derive(Debug, Deserialize)]
+struct Named {
+    path: String,
+    bytes: u64,
+    records: u64,
+    crc64nvme: String,
+}
+
+/// Sums over all entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) read: u64,
+    pub(super) dropped: u64,
+    pub(super) dead: u64,
+    pub(super) kept: u64,
+    pub(super) written: u64,
+    pub(super) failed: u64,
+}
+
+/// A file of a lane, by its name.
+enum File {
+    Entry(u64),
+    Staged(u64),
+    Other,
+}
+
+/// The partition of a lane's file, and what it is; `None` for all other files.
+fn file_of(scene: &Scene, path: &str) -> Option<(i32, File)> {
+    let parts: Vec<_> = path.split('/').collect();
+    let ["_vanne", _, topic, partition, folder, name] = parts[..] else { return None };
+    assert!(topic.starts_with(&scene.topic), "`{path}` is of another topic");
+    let partition = partition.parse().expect("a partition's folder");
+    let start = name.get(..20).and_then(|digits| digits.parse().ok());
+    let file = match (start, folder) {
+        (Some(start), "staging") => File::Staged(start),
+        (Some(start), _) if &name[20..] == ".json" => File::Entry(start),
+        _ => File::Other,
+    };
+    Some((partition, file))
+}
+
+/// What is there, by its names.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// The start of each partition's last entry.
+    last: BTreeMap<i32, u64>,
+    /// What waits in staging, by partition and start.
+    staged: Vec<(i32, u64, String)>,
+}
+
+impl Listing {
+    pub(super) fn of(scene: &Scene) -> Self {
+        let store = scene.root.store();
+        let listed: Vec<_> = wait(store.list(None).try_collect()).expect("the place can be listed");
+        let mut listing = Self::default();
+        for path in listed.into_iter().map(|meta: object_store::ObjectMeta| meta.location.to_string()) {
+            match file_of(scene, &path) {
+                Some((partition, File::Entry(start))) => {
+                    let last = listing.last.entry(partition).or_default();
+                    *last = start.max(*last);
+                }
+                Some((partition, File::Staged(start))) => listing.staged.push((partition, start, path)),
+                _ => {}
+            }
+        }
+        listing
+    }
+
+    /// A take-over has come after `before`: nothing waits that starts below what was the last entry then, since nobody
+    /// can need it any more.
+    pub(super) fn assert_clean_since(&self, before: &Self) {
+        let below = |(partition, start, _): &&(i32, u64, String)| Some(start) < before.last.get(partition);
+        let garbage: Vec<_> = self.staged.iter().filter(below).collect();
+        assert!(
+            garbage.is_empty(),
+            "staged objects outlived a take-over after {:?}: {garbage:?}",
+            before.last
+        );
+    }
+}
+
+/// All chains of a scene.
+pub(super) struct Chains {
+    /// By partition and start, with the digest of the whole entry.
+    chains: BTreeMap<i32, BTreeMap<u64, (Entry, String)>>,
+    files: BTreeMap<String, Bytes>,
+}
+
+impl Chains {
+    pub(super) fn read(scene: &Scene) -> Self {
+        let files = everything(&scene.root);
+        let mut chains = BTreeMap::<i32, BTreeMap<_, _>>::new();
+        for (path, content) in &files {
+            let Some((partition, File::Entry(start))) = file_of(scene, path) else { continue };
+            let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let entry: Entry =
+                serde_json::from_slice(line).unwrap_or_else(|error| panic!("`{path}` is no entry: {error}"));
+            assert_eq!((entry.partition, entry.start), (partition, start), "`{path}` lies elsewhere");
+            chains.entry(partition).or_default().insert(start, (entry, digest(content)));
+        }
+        Self { chains, files }
+    }
+
+    /// The starts of all entries.
+    pub(super) fn entries(&self) -> BTreeSet<(i32, u64)> {
+        let starts = |(partition, chain): (&i32, &BTreeMap<u64, _>)| {
+            let partition = *partition;
+            chain.keys().map(move |start| (partition, *start)).collect::<Vec<_>>()
+        };
+        self.chains.iter().flat_map(starts).collect()
+    }
+
+    /// Each chain tiles its partition's offsets, its links hold, its sums are right, and the lake holds exactly the
+    /// objects that the entries name, byte for byte.
+    pub(super) fn assert_whole(&self, counts: &Counts, look: &Look) {
+        for (partition, count) in counts {
+            let end = self.chains.get(partition).map_or(0, |chain| assert_linked(*partition, chain));
+            assert_eq!(end, *count, "the chain of partition {partition} ends at its log's end");
+        }
+        let mut visible: BTreeSet<_> = self.files.keys().map(String::as_str).collect();
+        visible.retain(|path| !path.starts_with("_vanne/") && !is_temporary(path));
+        for (_, named) in self.objects() {
+            let content = self.files.get(&named.path);
+            let content =
+                content.unwrap_or_else(|| panic!("`{}` is in an entry, not in the lake", named.path));
+            assert_eq!(content.len() as u64, named.bytes, "`{}` has another length", named.path);
+            assert_eq!(checksum(content), named.crc64nvme, "`{}` has other bytes", named.path);
+            assert!(visible.remove(&*named.path), "`{}` is in two entries", named.path);
+        }
+        assert!(visible.is_empty(), "no entry names these objects: {visible:?}");
+        let in_the_lake = look.records() as u64;
+        let of_the_lake = self.objects().filter(|(sink, _)| *sink == "lake");
+        let recorded: u64 = of_the_lake.map(|(_, object)| object.records).sum();
+        assert_eq!(recorded, in_the_lake, "the entries count the records that are there");
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for (entry, _) in self.chains.values().flat_map(BTreeMap::values) {
+            sums.read += entry.read;
+            sums.dropped += entry.dropped;
+            sums.dead += entry.dead;
+            sums.kept += entry.kept;
+            let lake = entry.sinks.iter().filter(|(name, _)| *name == "lake");
+            for (_, sink) in lake {
+                sums.written += sink.written;
+                sums.failed += sink.failed;
+            }
+        }
+        sums
+    }
+
+    /// Each object with the name of its sink.
+    fn objects(&self) -> impl Iterator<Item = (&str, &Named)> {
+        let entries = self.chains.values().flat_map(BTreeMap::values).map(|(entry, _)| entry);
+        let sinks = entries.flat_map(|entry| &entry.sinks);
+        sinks.flat_map(|(name, sink)| sink.objects.iter().map(move |object| (name.as_str(), object)))
+    }
+}
+
+/// Answers the chain's end.
+fn assert_linked(partition: i32, chain: &BTreeMap<u64, (Entry, String)>) -> u64 {
+    let (mut end, mut previous) = (0, None);
+    for (start, (entry, digest)) in chain {
+        let here = format!("the entry of partition {partition} at {start}");
+        assert_eq!(*start, end, "{here} starts where the one before it ends");
+        assert_eq!(entry.previous, previous, "{here} names the one before it");
+        assert_eq!(
+            entry.read,
+            entry.dropped + entry.dead + entry.kept,
+            "{here} has one fate for each record"
+        );
+        assert_eq!(entry.read + entry.empty, entry.end - start, "{here} accounts for each offset");
+        for (name, sink) in &entry.sinks {
+            let records: u64 = sink.objects.iter().map(|object| object.records).sum();
+            assert_eq!(records, sink.written, "{here} counts what it wrote to `{name}`");
+        }
+        end = entry.end;
+        previous = Some(Previous { start: *start, digest: digest.clone() });
+    }
+    end
+}
+
+fn digest(content: &[u8]) -> String {
+    let hex: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn checksum(content: &[u8]) -> String {
+    let mut digest = crc64fast_nvme::Digest::new();
+    digest.write(content);
+    format!("{:016x}", digest.sum64())
+}

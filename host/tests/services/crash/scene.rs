@@ -1,0 +1,143 @@
+//! What a crash test plays in: a topic, a place, a pipeline file, a folder that is kept where the test fails.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::chains::{Chains, Listing};
+use super::dice::Dice;
+use super::load::{Counts, DELIVERY};
+use crate::support::host::{Host, Launch, Pipeline};
+use crate::support::kafka::Kafka;
+use crate::support::location::Location;
+use crate::support::process::{scratch, tail};
+use crate::support::reader::{Look, Reader};
+use crate::support::stores::{Kind, Store};
+
+/// Where the objects go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Folder,
+    Store(Kind),
+}
+
+/// See the module.
+pub(super) struct Scene {
+    name: &'static str,
+    seed: u64,
+    begun: Instant,
+    folder: Option<TempDir>,
+    pub(super) topic: String,
+    /// Where the ledger and everything else is.
+    pub(super) root: Location,
+    /// Where the objects are.
+    pub(super) lake: Location,
+    pub(super) pipeline: PathBuf,
+}
+
+impl Scene {
+    /// A topic of so many partitions, and a pipeline from it to a place.
+    pub(super) fn new(
+        name: &'static str,
+        place: Place,
+        partitions: i32,
+        dice: &Dice,
+        adjust: impl FnOnce(Pipeline) -> Pipeline,
+    ) -> Self {
+        let folder = scratch(name);
+        let kafka = Kafka::shared();
+        let topic = kafka.topic(name, partitions);
+        let (root, lake) = match place {
+            Place::Folder => {
+                let lake = folder.path().join("lake");
+                std::fs::create_dir(&lake).expect("the scratch folder can be written");
+                (Location::folder(&lake), Location::folder(&lake))
+            }
+            Place::Store(kind) => {
+                let bucket = Store::shared(kind).bucket(name);
+                (bucket.clone(), bucket.under("lake"))
+            }
+        };
+        let pipeline = adjust(Pipeline::new(&topic, kafka, &[&topic], &lake)).write(folder.path());
+        let seed = dice.seed();
+        let scene =
+            Self { name, seed, begun: Instant::now(), folder: Some(folder), topic, root, lake, pipeline };
+        scene.say(&format!("seed {seed}, {place:?}"));
+        scene
+    }
+
+    /// A line of progress, for `--nocapture`.
+    #[expect(clippy::print_stderr, reason = "who watches a storm wants to see it")]
+    pub(super) fn say(&self, text: &str) {
+        eprintln!("{:>6.1} s  {}: {text}", self.begun.elapsed().as_secs_f64(), self.name);
+    }
+
+    /// A host that runs until it is told to end.
+    pub(super) fn host(&self) -> Host {
+        Launch::run(&self.pipeline).start()
+    }
+
+    /// Runs one host, which nobody disturbs, to the ends of the partitions.
+    pub(super) fn run_to_the_end(&self) {
+        Launch::run_until_end(&self.pipeline).start().expect_exit(DELIVERY, 0);
+    }
+
+    /// Looks with a reader that knows of no look before.
+    pub(super) fn look(&self) -> Look {
+        Reader::at(&self.lake).look()
+    }
+
+    /// Everything is there once, in order; the chains say the same of it, and a take-over leaves no garbage.
+    pub(super) fn assert_delivered(&self, counts: &Counts, judge: impl FnOnce(&Look)) -> Chains {
+        self.run_to_the_end();
+        let look = self.look();
+        judge(&look);
+        let before = Chains::read(self);
+        before.assert_whole(counts, &look);
+        // Nothing is left to read, so this is a take-over and no more.
+        let listed = Listing::of(self);
+        self.run_to_the_end();
+        Listing::of(self).assert_clean_since(&listed);
+        let after = Chains::read(self);
+        after.assert_whole(counts, &look);
+        assert_eq!(before.entries(), after.entries(), "a run without records writes no entry");
+        after
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let Some(folder) = self.folder.take() else { return };
+        let folder = folder.keep();
+        self.say(&format!(
+            "failed with VANNE_SEED={}; its folder, kept until the next run of these tests: {}",
+            self.seed,
+            folder.display()
+        ));
+        for log in logs(&folder) {
+            self.say(&format!("the end of {}:\n{}", log.display(), tail(&log, 15)));
+        }
+    }
+}
+
+/// How many logs a failure shows, the newest.
+const LOGS_SHOWN: usize = 4;
+
+fn logs(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "err")).collect();
+    logs.sort_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok());
+    logs.split_off(logs.len().saturating_sub(LOGS_SHOWN))
+}
+
+/// Small cuts, many of them, which travel in their entries.
+pub(super) fn small_cuts(pipeline: Pipeline) -> Pipeline {
+    pipeline.set("cut.interval", r#""300ms""#).set("cut.records", "200")
+}
+
+/// How long a host may take to drain when nothing is in its way.
+pub(super) const DRAIN: Duration = Duration::from_secs(25);
