@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::context::EntryPublisher;
+use super::error::chain_text;
 use super::target::Targets;
 use super::topics::{self, Asker};
 use crate::config::{self, Broker};
-use crate::ledger::{Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
+use crate::ledger::{self, Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
 use crate::source::kafka::Queries;
 
 /// A decision.
@@ -35,25 +36,50 @@ pub enum At {
     Offset(u64),
 }
 
-/// Carries out a decision for every topic of a pipeline.
+/// Carries out a decision for every topic of a pipeline that it is about; the others, such as those that have
+/// their chains, are left as they are.
 ///
 /// # Errors
-/// What the ledger or the broker refuses; topics before it are decided then.
+/// What the ledger or the broker refuses; topics before it are decided then. Where there is no topic that it is
+/// about: why not, for the first.
 pub async fn decide(config: config::Pipeline, decision: Decision) -> Result<Vec<Starts>, Error> {
     let Broker::Kafka { brokers } = &config.source.broker else { return Err(Error::EmbeddedDecision) };
     let targets = Targets::open(&config).await?;
     let ledger = targets.open_ledger(&config).await?;
     let asker = Asker::new(Queries::new(&config.source, brokers)?, false);
     let mut decided = Vec::new();
+    let mut left = None;
     for name in &config.source.topics {
         let topic = TopicIdentity { name: name.clone(), id: asker.topic_id(name).await? };
         let starts = match &decision {
-            Decision::NewChain(at) => new_chain(&ledger, &asker, &topic, *at).await?,
-            Decision::Adopt(from) => adopt(&ledger, &targets, &topic, from).await?,
+            Decision::NewChain(at) => new_chain(&ledger, &asker, &topic, *at).await,
+            Decision::Adopt(from) => adopt(&ledger, &targets, &topic, from).await,
         };
-        decided.push(starts);
+        match starts {
+            Ok(starts) => decided.push(starts),
+            Err(error) if decision.is_not_about(&error) => {
+                tracing::info!(topic = name, why = %chain_text(&error), "the topic is left as it is");
+                left = left.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(decided)
+    match left {
+        Some(error) if decided.is_empty() => Err(error),
+        _ => Ok(decided),
+    }
+}
+
+impl Decision {
+    /// Whether a topic is not meant: of several topics one may have been made again, and a renamed pipeline may
+    /// read more topics than it did.
+    fn is_not_about(&self, error: &Error) -> bool {
+        match error {
+            Error::Ledger(ledger::Error::AlreadyStarted { .. }) => true,
+            Error::Ledger(ledger::Error::Start { .. }) => matches!(self, Self::Adopt(_)),
+            _ => false,
+        }
+    }
 }
 
 async fn new_chain(ledger: &Ledger, asker: &Asker, topic: &TopicIdentity, at: At) -> Result<Starts, Error> {

@@ -6,6 +6,7 @@ use object_store::ObjectStoreExt as _;
 
 use super::{RUN, Scene, assert_says};
 use crate::support::host::Launch;
+use crate::support::kafka::Message;
 use crate::support::stores::{Kind, Store};
 use crate::support::{unique, wait};
 
@@ -37,6 +38,24 @@ fn a_renamed_pipeline_is_refused_and_goes_on_after_adopt() {
     renamed.command(&["ledger", "adopt", "--from", &scene.name]);
     renamed.run_until_end();
     scene.assert_delivered(150);
+}
+
+#[test]
+fn a_renamed_pipeline_that_reads_one_topic_more_adopts_what_there_is() {
+    let scene = Scene::new("one-more", 1);
+    scene.produce(0..30);
+    scene.run_until_end();
+    let another = scene.kafka.topic("one-more", 1);
+    let renamed =
+        scene.renamed(&unique("wider")).set("source.topics", format!("[{another:?}, {:?}]", scene.topic));
+    let said = renamed.command(&["ledger", "adopt", "--from", &scene.name]);
+    assert_says(&said, &[&scene.topic, "partition 0 begins at 30"]);
+    assert!(!said.contains(&another), "{said}");
+    let message = |number: u64| Message::new(0, format!(r#"{{"p":5,"n":{number}}}"#));
+    scene.kafka.produce(&another, &(0..10).map(message).collect::<Vec<_>>());
+    scene.produce(30..40);
+    renamed.run_until_end();
+    scene.look().assert_exactly_once(&[(0, 40), (5, 10)].into());
 }
 
 #[test]

@@ -29,8 +29,7 @@ fn a_topic_made_again_is_refused_until_a_person_decides() {
 fn a_topic_made_again_while_the_host_runs_halts_its_lanes_and_no_others() {
     let mut scene = Scene::new("made-again-live", 2);
     let other = scene.kafka.topic("left-alone", 1);
-    let both = |topic: &str| format!("[{topic:?}, {other:?}]");
-    scene.change("source.topics", both(&scene.topic));
+    scene.change("source.topics", format!("[{other:?}, {:?}]", scene.topic));
     scene.produce(0..50);
     let mut host = Launch::run(&scene.file()).argument("--json").start();
     await_records(&mut host, &scene.lake(), 100);
@@ -50,6 +49,7 @@ fn a_topic_made_again_while_the_host_runs_halts_its_lanes_and_no_others() {
     // The other topic has its chain, which stays.
     let said = scene.command(&["ledger", "new-chain", "--at", "earliest"]);
     assert_says(&said, &[&scene.topic]);
+    assert!(!said.contains(&other), "{said}");
     scene.run_until_end();
     assert_each_once(&scene, &[150, 150, 20]);
 }
