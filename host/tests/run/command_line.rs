@@ -102,7 +102,7 @@ fn validate_says_what_is_wrong_and_where() {
     let run = workspace.host(&["validate", "--json", "pipeline.toml"]);
     assert_eq!((run.code, run.report()["valid"].as_bool()), (Some(0), Some(true)));
     let run = workspace.host(&["validate", "--connect", "pipeline.toml"]);
-    assert!(run.code == Some(0) && run.stdout.contains("ok    lake"), "{run}");
+    assert!(run.code == Some(0) && run.stdout.contains("ok    sinks.lake"), "{run}");
 
     let bad = Pipeline::default()
         .cut("intervall = \"5s\"\nsize = \"5\"")

@@ -98,14 +98,17 @@ impl Lake {
                     end - number(entry, "start"),
                     "{entry}"
                 );
-                for object in entry["sinks"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .flat_map(|(_, sink)| list(&sink["objects"]))
-                {
-                    named.insert(text(&object, "path").to_owned(), object);
+                let (mut letters, mut expected) = (0, number(entry, "dead") + number(entry, "unplaced"));
+                for (name, sink) in entry["sinks"].as_object().expect("sinks") {
+                    let objects = list(&sink["objects"]);
+                    let records: u64 = objects.iter().map(|object| number(object, "records")).sum();
+                    assert_eq!(number(sink, "written"), records, "{entry}");
+                    expected += number(sink, "failed");
+                    letters += if name == "dead_letter" { records } else { 0 };
+                    named
+                        .extend(objects.into_iter().map(|object| (text(&object, "path").to_owned(), object)));
                 }
+                assert_eq!(letters, expected, "each failure is one dead letter: {entry}");
             }
         }
         for object in &self.objects {
