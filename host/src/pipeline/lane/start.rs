@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::commit;
+use super::commit::{self, commit_offset};
 use super::work::Work;
 use super::{CONTROL_MESSAGES, Control, Ended, Error, Handle, Lane};
 use crate::clock;
@@ -97,7 +97,7 @@ impl Lane {
     async fn begin(
         context: Arc<Context>,
         origin: TopicPartition,
-        hint: Hint,
+        mut hint: Hint,
         until: Option<u64>,
         shared_position: Arc<AtomicU64>,
     ) -> Result<Self, Error> {
@@ -106,7 +106,7 @@ impl Lane {
         {
             let _permit = context.take_overs.acquire().await;
             chain = Arc::new(context.chain(&origin)?);
-            tail = take_over(&context, &chain, &origin, hint).await?;
+            tail = take_over(&context, &chain, &origin, &mut hint).await?;
             crash::point("lane:taken-over");
         }
         let start = tail.end;
@@ -117,7 +117,7 @@ impl Lane {
         tracing::debug!(lane = %origin, start, "taken over");
         context.memory.enter();
         let (_, control) = mpsc::channel(1);
-        let lane = Self {
+        let mut lane = Self {
             work: Some(Work::new(&context, context.lane_chain(&origin), start)),
             pressure: context.memory.watch(),
             names,
@@ -141,7 +141,17 @@ impl Lane {
         };
         // Even a lane that is at its end: the group waits for an answer to each partition that it gave.
         lane.context.tell(Command::Assign { partition: origin, start, epoch, intake }).await;
+        lane.commit_what_others_could_not(&hint).await;
         Ok(lane)
+    }
+
+    /// A rebalance may refuse the last commit of a partition's owner: without this it would stay missing
+    /// until more records come, and lag would be shown where there is none.
+    async fn commit_what_others_could_not(&mut self, hint: &Hint) {
+        let Some(last) = &self.tail.last else { return };
+        if !matches!(hint, Hint::Known(Some(known)) if *known == self.chain.commit(last)) {
+            commit_offset(&self.context, &self.chain, &self.names, last).await;
+        }
     }
 
     /// The broker has nothing at the lane's position: records were lost to retention, or the log was cut
@@ -219,11 +229,11 @@ async fn take_over(
     context: &Arc<Context>,
     chain: &Chain,
     origin: &TopicPartition,
-    mut hint: Hint,
+    hint: &mut Hint,
 ) -> Result<Tail, Error> {
     let mut backoff = Backoff::for_services();
     loop {
-        let error = match try_take_over(context, chain, origin, &mut hint).await {
+        let error = match try_take_over(context, chain, origin, hint).await {
             Ok(tail) => return Ok(tail),
             Err(error) if error.may_pass() => error,
             Err(error) => return Err(error),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::guests::guest;
-use super::{RECORD, Scene, assert_says, await_records};
+use super::{RECORD, RUN, Scene, assert_says, await_records};
 use crate::support::host::Launch;
 use crate::support::kafka::{Ending, Kafka, Message};
-use crate::support::process::Signal;
+use crate::support::location::Location;
+use crate::support::process::{Signal, scratch};
 use crate::support::reader::json_lines;
 use crate::support::stores::{Kind, Store};
 use crate::support::{PATIENCE, until};
@@ -246,4 +247,38 @@ fn a_store_and_a_broker_that_go_away_and_come_back_cost_nothing() {
     scene.assert_delivered(150);
     scene.run_until_end();
     scene.assert_committed();
+}
+
+#[test]
+fn topics_without_records_end_at_once() {
+    let scene = Scene::new("empty", 3);
+    let report = scene.run_until_end();
+    assert_eq!((&report["outcome"], &report["entries"]), (&"drained".into(), &0.into()));
+    scene.kafka.produce_numbered(&scene.topic, 1, 0..7, RECORD);
+    scene.run_until_end();
+    scene.look().assert_exactly_once(&[(1, 7)].into());
+}
+
+#[test]
+fn the_same_pipeline_works_on_every_store() {
+    let folder = scratch("folder");
+    let stores = [Kind::Versitygw, Kind::Azurite].into_iter().filter(|kind| kind.unavailable().is_none());
+    let buckets = stores.map(|kind| Store::shared(kind).bucket("every-store"));
+    for bucket in buckets.chain([Location::folder(folder.path())]) {
+        let scene = Scene::at(Kafka::shared(), bucket, "every-store", 2);
+        scene.produce(0..50);
+        let mut host = Launch::run_until_end(&scene.file()).crash_at("entry:created", 1).start();
+        host.expect_crash(RUN);
+        scene.run_until_end();
+        scene.assert_delivered(50);
+        // Staged ones as well: too much for the entry.
+        for partition in 0..2 {
+            scene.kafka.produce_numbered(&scene.topic, partition, 50..650, 2000);
+        }
+        let mut host = Launch::run_until_end(&scene.file()).crash_at("publish:object-placed", 1).start();
+        host.expect_crash(RUN);
+        scene.run_until_end();
+        scene.assert_delivered(650);
+        scene.assert_committed();
+    }
 }

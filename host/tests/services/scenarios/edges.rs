@@ -1,10 +1,10 @@
 //! Topics that change: made again, grown, cut off, and very long ones.
 
 use super::{RUN, Scene, assert_says, await_records};
+use crate::support::PATIENCE;
 use crate::support::host::Launch;
 use crate::support::kafka::{Kafka, Message};
 use crate::support::stores::{Kind, Store};
-use crate::support::{PATIENCE, until};
 
 #[test]
 fn a_topic_made_again_is_refused_until_a_person_decides() {
@@ -168,5 +168,12 @@ fn a_start_by_time_and_by_offset_is_resolved_once() {
     scene.produce(20..30);
     scene.run_until_end();
     scene.look().assert_exactly(&[(0, numbers(15..30)), (1, numbers(0..30))].into());
-    assert!(until(PATIENCE, || scene.kafka.members(&scene.name) == 0));
+
+    let scene = Scene::new("start-time", 1).set("source.start", r#""2023-11-14T22:13:20Z""#);
+    let at = |number: u64, ms: i64| Message::numbered(0, number, 120).timestamp(ms);
+    let before = (0..5).map(|number| at(number, 1_699_999_999_999));
+    let from = (5..9).map(|number| at(number, 1_700_000_000_000));
+    scene.kafka.produce(&scene.topic, &before.chain(from).collect::<Vec<_>>());
+    scene.run_until_end();
+    scene.assert_delivered_numbers(5..9);
 }

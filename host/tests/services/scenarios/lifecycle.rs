@@ -160,3 +160,44 @@ fn a_signal_before_the_broker_answers_ends_it() {
         assert_says(&refusal_of(&host), &["127.0.0.1:1"]);
     }
 }
+
+#[test]
+fn hosts_that_start_at_once_in_an_empty_bucket_agree() {
+    let scene = Scene::new("at-once", 3);
+    scene.produce(0..200);
+    let file = scene.file();
+    let mut hosts: Vec<_> = (0..3).map(|_| Launch::run(&file).start()).collect();
+    await_records(&mut hosts[0], &scene.lake(), 600);
+    for host in &mut hosts {
+        assert!(host.is_running(), "none is refused: {}", host.stderr());
+        host.terminate();
+    }
+    for host in &mut hosts {
+        host.expect_exit(Duration::from_secs(30), 0);
+    }
+    scene.assert_delivered(200);
+    scene.assert_committed();
+}
+
+#[test]
+fn a_winner_that_dies_before_publishing_is_published_by_the_loser() {
+    let scene = Scene::new("dead-winner", 1).set("cut.interval", r#""4s""#);
+    scene.produce(0..100);
+    let mut loser = Launch::run(&scene.file()).argument("--json").start();
+    loser.expect_log("assigned", PATIENCE);
+    // It has taken the records in, and stands still until its cut is long due.
+    std::thread::sleep(Duration::from_millis(1500));
+    loser.pause();
+    let mut winner = Launch::run_until_end(&scene.file()).crash_at("entry:created", 1).start();
+    winner.expect_crash(PATIENCE);
+    assert_eq!((scene.look().records(), scene.entries().len()), (0, 1), "committed, and nothing published");
+    std::thread::sleep(Duration::from_secs(2));
+    loser.resume();
+    await_records(&mut loser, &scene.lake(), 100);
+    scene.produce(100..120);
+    await_records(&mut loser, &scene.lake(), 120);
+    loser.terminate();
+    loser.expect_exit(Duration::from_secs(25), 0);
+    scene.assert_delivered(120);
+    scene.assert_committed();
+}
