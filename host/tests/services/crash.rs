@@ -9,8 +9,8 @@ mod crew;
 mod dice;
 mod load;
 mod plugin;
-
 mod points;
 mod rebalances;
 mod scene;
 mod storm;
+mod zombies;

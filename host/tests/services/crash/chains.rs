@@ -111,6 +111,12 @@ impl Listing {
         listing
     }
 
+    /// Whether each of so many partitions has got an entry since.
+    pub(super) fn is_beyond(&self, before: &Self, partitions: i32) -> bool {
+        let later = |(partition, start): (&i32, &u64)| Some(start) > before.last.get(partition);
+        (0..partitions).all(|partition| self.last.contains_key(&partition)) && self.last.iter().all(later)
+    }
+
     /// A take-over has come after `before`: nothing waits that starts below what was the last entry then, since nobody
     /// can need it any more.
     pub(super) fn assert_clean_since(&self, before: &Self) {

@@ -1,10 +1,11 @@
 //! Hosts of one group that are killed, paused and drained at random, and replaced at once.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-use super::scene::{DRAIN, Scene};
-use crate::support::host::Host;
+use super::scene::DRAIN;
+use crate::support::host::{Host, Launch};
 
 /// How long a pause lasts, in milliseconds: longer than a session, so that the group gives the paused host's partitions
 /// to another one, and the paused host does not know.
@@ -18,8 +19,19 @@ enum State {
 }
 
 struct Member {
+    pipeline: PathBuf,
     host: Host,
     state: State,
+}
+
+impl Member {
+    fn new(pipeline: PathBuf) -> Self {
+        Self { host: Launch::run(&pipeline).start(), pipeline, state: State::Running }
+    }
+
+    fn replace(&mut self) {
+        *self = Self::new(self.pipeline.clone());
+    }
 }
 
 /// What happened.
@@ -32,16 +44,16 @@ pub(super) struct Tally {
 }
 
 /// The hosts.
-pub(super) struct Crew<'a> {
-    scene: &'a Scene,
+pub(super) struct Crew {
     members: Vec<Member>,
     pub(super) tally: Tally,
 }
 
-impl<'a> Crew<'a> {
-    pub(super) fn new(scene: &'a Scene, hosts: usize) -> Self {
-        let start = || Member { host: scene.host(), state: State::Running };
-        Self { scene, members: (0..hosts).map(|_| start()).collect(), tally: Tally::default() }
+impl Crew {
+    /// One host for each pipeline file.
+    pub(super) fn new(pipelines: &[PathBuf]) -> Self {
+        let members = pipelines.iter().map(|pipeline| Member::new(pipeline.clone())).collect();
+        Self { members, tally: Tally::default() }
     }
 
     /// Wakes whose pause is over, and replaces who has ended: killed by us, or drained as it was told to.
@@ -63,7 +75,7 @@ impl<'a> Crew<'a> {
                 State::DrainingSince(since) if !member.host.is_running() || since.elapsed() > DRAIN => {
                     member.host.expect_exit(Duration::ZERO, 0);
                     self.tally.slowest_drain = self.tally.slowest_drain.max(since.elapsed());
-                    *member = Member { host: self.scene.host(), state: State::Running };
+                    member.replace();
                 }
                 State::DrainingSince(_) => {}
             }
@@ -87,7 +99,7 @@ impl<'a> Crew<'a> {
             }
             _ => {
                 member.host.kill();
-                *member = Member { host: self.scene.host(), state: State::Running };
+                member.replace();
                 self.tally.kills += 1;
             }
         }

@@ -54,7 +54,7 @@ fn a_storm_with_a_transform() {
     let component = guest("test-guest");
     let transform =
         format!("[[transforms]]\nname = \"test\"\nplugin = {:?}\n", component.display().to_string());
-    let scene = Scene::new(name, Place::Store(Kind::Minio), 4, &dice, |pipeline| {
+    let scene = Scene::new(name, Place::shared(Kind::Minio), 4, &dice, |pipeline| {
         small_cuts(pipeline).append(&transform)
     });
     let counts = rage(&scene, kills().div_ceil(SHARE), &mut dice, commanding);

@@ -16,7 +16,7 @@ const PARTITIONS: i32 = 2;
 /// One way of cutting and staging.
 struct Variant {
     name: &'static str,
-    place: Place,
+    place: fn() -> Place<'static>,
     adjust: fn(Pipeline) -> Pipeline,
     make: Make,
     /// Records that each partition has for a host to die over, at the least.
@@ -30,7 +30,7 @@ struct Variant {
 fn every_crash_point_of_cuts_that_travel_in_their_entries() {
     every_point(&Variant {
         name: "points-inline",
-        place: Place::Folder,
+        place: || Place::Folder,
         adjust: small_cuts,
         make: |partition, number| Message::numbered(partition, number, 250),
         records: 600,
@@ -46,7 +46,7 @@ fn every_crash_point_of_cuts_that_travel_in_their_entries() {
 fn every_crash_point_of_cuts_that_are_staged_in_parts() {
     every_point(&Variant {
         name: "points-staged",
-        place: Place::Store(Kind::Minio),
+        place: || Place::shared(Kind::Minio),
         adjust: large_cuts,
         make: |partition, number| Message::numbered(partition, number, 8_000),
         records: 1_300,
@@ -66,7 +66,7 @@ fn large_cuts(pipeline: Pipeline) -> Pipeline {
 
 fn every_point(variant: &Variant) {
     let mut dice = Dice::for_test(variant.name);
-    let scene = Scene::new(variant.name, variant.place, PARTITIONS, &dice, variant.adjust);
+    let scene = Scene::new(variant.name, (variant.place)(), PARTITIONS, &dice, variant.adjust);
     let watch = Watch::start(Reader::at(&scene.lake), Duration::from_millis(500), dice.draw());
     let mut survivor =
         Survivor { scene: &scene, variant, reader: Reader::at(&scene.lake), counts: load::none(PARTITIONS) };

@@ -23,9 +23,19 @@ const DRAIN_EXPECTED: Duration = Duration::from_secs(10);
 
 #[test]
 fn hosts_come_and_go() {
-    let name = "rebalances";
+    come_and_go("rebalances", "cooperative-sticky");
+}
+
+#[test]
+fn hosts_come_and_go_where_each_change_takes_all_partitions() {
+    come_and_go("rebalances-eager", "range");
+}
+
+fn come_and_go(name: &'static str, strategy: &str) {
     let mut dice = Dice::for_test(name);
-    let scene = Scene::new(name, Place::Store(Kind::Minio), PARTITIONS, &dice, small_cuts);
+    let scene = Scene::new(name, Place::shared(Kind::Minio), PARTITIONS, &dice, |pipeline| {
+        small_cuts(pipeline).property("partition.assignment.strategy", strategy)
+    });
     let pace = Pace { burst: (20, 160), pause: (20, 60) };
     let make = |partition, number| Message::numbered(partition, number, 250);
     let load = Load::start(&scene.topic, load::none(PARTITIONS), pace, make, dice.fork());

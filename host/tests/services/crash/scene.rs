@@ -16,10 +16,16 @@ use crate::support::reader::{Look, Reader};
 use crate::support::stores::{Kind, Store};
 
 /// Where the objects go.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Place<'a> {
     Folder,
-    Store(Kind),
+    Store(&'a Store),
+}
+
+impl Place<'_> {
+    /// The store of a kind that all tests share.
+    pub(super) fn shared(kind: Kind) -> Self {
+        Self::Store(Store::shared(kind))
+    }
 }
 
 /// See the module.
@@ -40,7 +46,7 @@ impl Scene {
     /// A topic of so many partitions, and a pipeline from it to a place.
     pub(super) fn new(
         name: &'static str,
-        place: Place,
+        place: Place<'_>,
         partitions: i32,
         dice: &Dice,
         adjust: impl FnOnce(Pipeline) -> Pipeline,
@@ -54,8 +60,8 @@ impl Scene {
                 std::fs::create_dir(&lake).expect("the scratch folder can be written");
                 (Location::folder(&lake), Location::folder(&lake))
             }
-            Place::Store(kind) => {
-                let bucket = Store::shared(kind).bucket(name);
+            Place::Store(store) => {
+                let bucket = store.bucket(name);
                 (bucket.clone(), bucket.under("lake"))
             }
         };
@@ -63,7 +69,7 @@ impl Scene {
         let seed = dice.seed();
         let scene =
             Self { name, seed, begun: Instant::now(), folder: Some(folder), topic, root, lake, pipeline };
-        scene.say(&format!("seed {seed}, {place:?}"));
+        scene.say(&format!("seed {seed}"));
         scene
     }
 
@@ -71,6 +77,22 @@ impl Scene {
     #[expect(clippy::print_stderr, reason = "who watches a storm wants to see it")]
     pub(super) fn say(&self, text: &str) {
         eprintln!("{:>6.1} s  {}: {text}", self.begun.elapsed().as_secs_f64(), self.name);
+    }
+
+    /// The same pipeline, read by another group.
+    pub(super) fn pipeline_of_group(&self, group: &str) -> PathBuf {
+        let text = std::fs::read_to_string(&self.pipeline).expect("it was written");
+        let text = text.replace("[source]\n", &format!("[source]\ngroup = \"{}-{group}\"\n", self.topic));
+        let file = self.pipeline.with_file_name(format!("{group}.toml"));
+        std::fs::write(&file, text).expect("the scratch folder can be written");
+        file
+    }
+
+    /// How many lines of the hosts' logs hold a text.
+    pub(super) fn logged(&self, text: &str) -> usize {
+        let folder = self.folder.as_ref().expect("it is there until the end").path();
+        let logs = logs(folder).into_iter().filter_map(|log| std::fs::read_to_string(log).ok());
+        logs.map(|log| log.lines().filter(|line| line.contains(text)).count()).sum()
     }
 
     /// A host that runs until it is told to end.
@@ -118,7 +140,7 @@ impl Drop for Scene {
             self.seed,
             folder.display()
         ));
-        for log in logs(&folder) {
+        for log in logs(&folder).into_iter().rev().take(LOGS_SHOWN) {
             self.say(&format!("the end of {}:\n{}", log.display(), tail(&log, 15)));
         }
     }
@@ -127,16 +149,24 @@ impl Drop for Scene {
 /// How many logs a failure shows, the newest.
 const LOGS_SHOWN: usize = 4;
 
+/// The hosts' logs, the newest last.
 fn logs(folder: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "err")).collect();
     logs.sort_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok());
-    logs.split_off(logs.len().saturating_sub(LOGS_SHOWN))
+    logs
 }
 
 /// Small cuts, many of them, which travel in their entries.
 pub(super) fn small_cuts(pipeline: Pipeline) -> Pipeline {
     pipeline.set("cut.interval", r#""300ms""#).set("cut.records", "200")
+}
+
+/// The same where records are small; of records of 2,500 B, a cut is four objects that are staged.
+pub(super) fn staged_cuts(pipeline: Pipeline) -> Pipeline {
+    small_cuts(pipeline)
+        .set("sinks.lake.compression", r#""none""#)
+        .set("sinks.lake.buffer", r#"{ size = "128KiB" }"#)
 }
 
 /// How long a host may take to drain when nothing is in its way.

@@ -16,6 +16,9 @@ use super::until;
 /// there the nth time. Read only by a build with the feature `crash-points`.
 pub(crate) const CRASH_POINT: &str = "VANNE_CRASH_POINT";
 
+/// The same for a point at which it stops itself, as SIGSTOP does.
+pub(crate) const PAUSE_POINT: &str = "VANNE_PAUSE_POINT";
+
 /// A pipeline file in the making: tables of keys with their values as TOML writes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
@@ -50,6 +53,16 @@ impl Pipeline {
     pub(crate) fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         let (table, key) = key.rsplit_once('.').unwrap_or(("", key));
         self.tables.entry(table.to_owned()).or_default().insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a property of librdkafka, beside those of [`Pipeline::new`].
+    pub(crate) fn property(mut self, name: &str, value: &str) -> Self {
+        let properties = self.tables.entry("source".to_owned()).or_default().entry("properties".to_owned());
+        let text = properties.or_default();
+        let others = text.trim_matches(['{', '}', ' ']);
+        let comma = if others.is_empty() { "" } else { ", " };
+        *text = format!("{{ {others}{comma}{name:?} = {value:?} }}");
         self
     }
 
@@ -129,6 +142,11 @@ impl Launch {
         self.environment(CRASH_POINT, &format!("{point}:{nth}"))
     }
 
+    /// Has it stop itself when it gets to a point the nth time, from 1.
+    pub(crate) fn pause_at(self, point: &str, nth: u64) -> Self {
+        self.environment(PAUSE_POINT, &format!("{point}:{nth}"))
+    }
+
     /// Starts it. Its output goes to files beside the pipeline file, a new pair each time.
     pub(crate) fn start(self) -> Host {
         let stem = self.folder.join(super::unique("host"));
@@ -138,6 +156,7 @@ impl Launch {
             .args(&self.arguments)
             .current_dir(&self.folder)
             .env_remove(CRASH_POINT)
+            .env_remove(PAUSE_POINT)
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).expect("the folder can be written"))
@@ -161,6 +180,12 @@ impl Host {
 
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it stands still, by a signal of ours or its own.
+    pub(crate) fn is_paused(&self) -> bool {
+        let status = read(&Path::new("/proc").join(self.pid().to_string()).join("status"));
+        status.lines().any(|line| line.starts_with("State:") && line.contains("(stopped)"))
     }
 
     /// SIGKILL, and waits for its end.
