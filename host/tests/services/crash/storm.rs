@@ -152,5 +152,5 @@ fn rage_with(scene: &Scene, pipelines: &[PathBuf], kills: u32, dice: &mut Dice, 
 
 /// Small and large records in turns, so that some cuts travel in their entries and others are staged.
 fn mixed(partition: i32, number: u64) -> Message {
-    Message::numbered(partition, number, if number / 500 % 2 == 0 { 250 } else { 2500 })
+    Message::numbered(partition, number, if (number / 500).is_multiple_of(2) { 250 } else { 2500 })
 }

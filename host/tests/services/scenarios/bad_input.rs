@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::guests::guest;
 use super::{RUN, Scene, assert_says, refusal_of, write};
+use crate::guests::guest;
 use crate::support::host::Launch;
 use crate::support::location::Location;
 use crate::support::process::free_port;

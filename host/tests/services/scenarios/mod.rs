@@ -7,8 +7,6 @@ mod bad_input;
 mod decisions;
 mod delivery;
 mod edges;
-#[path = "../../common/guests.rs"]
-mod guests;
 mod lifecycle;
 mod many_partitions;
 
