@@ -1,8 +1,9 @@
 //! Exactly once, whatever dies: hosts as processes over real Kafka and real stores, killed, paused and drained at
 //! named points and at random moments, with an independent reader as the judge.
 //!
-//! `VANNE_KILLS` is the number of SIGKILLs over all storms (30 unless it is set), `VANNE_SEED` the seed, which every
-//! run prints: it draws the same again, though processes never take the same time twice.
+//! `VANNE_KILLS` is the number of SIGKILLs over the three plain storms together (30 unless it is set; MinIO, versitygw,
+//! a folder), a third of it that of each further storm. `VANNE_SEED` is the seed, which every run prints: it draws the
+//! same again, though processes never take the same time twice.
 
 mod chains;
 mod crew;

@@ -11,7 +11,7 @@ use crate::support::kafka::Message;
 use crate::support::reader::json_lines;
 use crate::support::stores::Kind;
 
-/// Beside those of the storms without a transform.
+/// As many kills as one of the plain storms has.
 const SHARE: u32 = 3;
 
 /// What becomes of a record, by the last digit of its number.

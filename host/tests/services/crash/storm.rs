@@ -15,7 +15,7 @@ use crate::support::process::Signal;
 use crate::support::reader::{Reader, Watch};
 use crate::support::stores::{Kind, Store};
 
-/// How many SIGKILLs there are over all storms.
+/// How many SIGKILLs there are over the three plain storms.
 const KILLS: &str = "VANNE_KILLS";
 const KILLS_DEFAULT: u32 = 30;
 const STORMS: u32 = 3;
@@ -110,7 +110,7 @@ fn judge(scene: &Scene, counts: &Counts) {
     scene.say(&format!("{produced} records exactly once, in {} entries", chains.entries().len()));
 }
 
-/// The kills of all storms, from the environment.
+/// The kills of the plain storms together, from the environment.
 pub(super) fn kills() -> u32 {
     let given = std::env::var(KILLS).ok().map(|text| text.parse().expect("`VANNE_KILLS` is a number"));
     given.unwrap_or(KILLS_DEFAULT)
