@@ -4,6 +4,8 @@
 //! the loopback interface, keep their data in folders of their own and end with this process, however it ends.
 
 mod crash;
+#[path = "../common/guests.rs"]
+mod guests;
 mod scenarios;
 mod servers;
 mod stores;

@@ -1,16 +1,12 @@
 //! The storm with a transform in the way: dropped, failed, one record made into several, and each of it exactly once.
 
-#[path = "../../common/guests.rs"]
-mod guests;
-
 use std::collections::{BTreeMap, BTreeSet};
-
-use guests::guest;
 
 use super::dice::Dice;
 use super::load::Counts;
 use super::scene::{Place, Scene, small_cuts};
 use super::storm::{kills, rage};
+use crate::guests::guest;
 use crate::support::kafka::Message;
 use crate::support::reader::json_lines;
 use crate::support::stores::Kind;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::guests::guest;
 use super::{RECORD, RUN, Scene, assert_says, await_records};
+use crate::guests::guest;
 use crate::support::host::Launch;
 use crate::support::kafka::{Ending, Kafka, Message};
 use crate::support::location::Location;
