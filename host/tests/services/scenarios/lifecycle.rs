@@ -30,10 +30,8 @@ fn a_signal_drains_and_delivers_all_that_was_taken_in() {
     let mut host = Launch::run(&scene.file()).argument("--json").start();
     taken_in(&mut host, 600);
     assert!(scene.visible().is_empty(), "nothing is cut yet");
-    let asked = Instant::now();
     host.terminate();
     host.expect_exit(Duration::from_secs(25), 0);
-    println!("drained in {:?}", asked.elapsed());
     scene.assert_delivered(200);
     scene.assert_committed();
     assert!(scene.entries().iter().all(|entry| entry["cause"] == "shutdown"));

@@ -25,6 +25,7 @@ fn topics() -> i32 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are what one wants to see")]
 fn many_assigned_partitions_stay_within_the_memory_budget() {
     let begun = Instant::now();
     // Its own: thousands of open files and maps are nobody else's business. Small indexes, or they fill its disk.

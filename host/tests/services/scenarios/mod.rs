@@ -167,7 +167,7 @@ impl<'k> Scene<'k> {
 
     /// Paths of all that readers see.
     fn visible(&self) -> BTreeSet<String> {
-        everything(&self.bucket).into_keys().filter(|path| !path.starts_with("_vanne/")).collect()
+        everything(&self.bucket).into_keys().filter(|path| !is_own(path)).collect()
     }
 
     /// The entries of all chains under all names, in order of topic, partition and start.
@@ -199,13 +199,18 @@ impl<'k> Scene<'k> {
     }
 }
 
+/// Whether a file is Vanne's own: at a bucket's root, inside of a sink's folder.
+fn is_own(path: &str) -> bool {
+    path.split('/').any(|part| part == "_vanne")
+}
+
 /// Entries of the ledger in a bucket: names of 20 digits, one line of JSON each, and bytes behind it.
 fn entries(bucket: &Location) -> Vec<Value> {
     let entry = |path: &str| {
         let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
         name.is_some_and(|name| name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let files = everything(bucket).into_iter().filter(|(path, _)| path.starts_with("_vanne/") && entry(path));
+    let files = everything(bucket).into_iter().filter(|(path, _)| is_own(path) && entry(path));
     let parsed = files.map(|(path, bytes)| {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         serde_json::from_slice(line).unwrap_or_else(|error| panic!("`{path}` is no entry: {error}"))
