@@ -174,6 +174,10 @@ fn hosts_that_start_at_once_in_an_empty_bucket_agree() {
         host.expect_exit(Duration::from_secs(30), 0);
     }
     scene.assert_delivered(200);
+    // The group may have refused a commit amid the rebalances; whoever takes the partition over makes up for it.
+    let report = scene.run_until_end();
+    assert_eq!(report["entries"], 0);
+    scene.assert_delivered(200);
     scene.assert_committed();
 }
 
