@@ -353,7 +353,7 @@ fn a_batch_without_records_calls_nobody() {
 #[test]
 fn a_refused_config_gives_the_plugins_own_words() {
     let error = try_load("test-guest", r#"{"refuse": "`field` is missing"}"#).expect_err("refused");
-    assert_eq!(error.to_string(), "transform `test`: the plugin refuses its config: `field` is missing");
+    assert_eq!(error.to_string(), "the plugin refuses its config: `field` is missing");
     let error = try_load("test-guest", r#"{"refusse": 1}"#).expect_err("an unknown key");
     assert!(error.to_string().contains("refusse"), "{error}");
     let error = try_load("test-guest", r#"{"trap_on_configure": true}"#).expect_err("traps");
