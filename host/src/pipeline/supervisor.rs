@@ -35,8 +35,9 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(10);
 /// that keeps no deadline.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long lanes may drain when the process stops: Kubernetes kills after 30 s.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+/// How long lanes may drain when the process stops: with the 5 s that the source may need to leave the
+/// group 25 s, for Kubernetes kills after 30.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
 const TICK: Duration = Duration::from_millis(250);
 

@@ -50,8 +50,9 @@ pub(crate) enum Error {
     Source(#[from] source::kafka::Error),
     /// The chain ends beyond the partition.
     #[error(
-        "the log of {lane} ends at offset {high}, before the end of its chain at {end}: it was truncated, or \
-         the topic was made again; see `host ledger new-chain`"
+        "the log of {lane} ends at offset {high}, before the end of its chain at {end}: it was truncated, and \
+         what is written there now would be skipped; make the topic again under a new id, then run `host \
+         ledger new-chain --at earliest`"
     )]
     Truncated {
         /// The lane.

@@ -79,7 +79,7 @@ fn a_drain_into_a_store_that_hangs_ends_at_its_deadline() {
     host.terminate();
     host.expect_exit(Duration::from_secs(30), 3);
     let took = asked.elapsed();
-    assert!((24..28).contains(&took.as_secs()), "it gives up after 25 s, not {took:?}");
+    assert!((19..26).contains(&took.as_secs()), "it gives up after 20 s and leaves within 25, not {took:?}");
     store.server().signal(Signal::Continue);
     scene.run_until_end();
     scene.assert_delivered(100);

@@ -32,10 +32,10 @@ const EVENTS_PER_TURN: usize = 1_000;
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 
 /// How long outstanding commits may take at the end.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// How long leaving the group may take at the end.
-pub(super) const LEAVE_MAX: Duration = Duration::from_secs(5);
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 /// The poll thread.
 pub(super) struct Worker {
