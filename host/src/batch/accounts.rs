@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ObjectSummary;
+use super::parts::Parts;
 use crate::config::{Compression, Format};
 use crate::record::{DEAD_LETTER_SINK, OffsetRange};
 
@@ -31,6 +32,7 @@ pub struct SinkSpec {
 pub struct Sinks {
     specs: Vec<SinkSpec>,
     part_bytes: usize,
+    parts: Arc<Parts>,
 }
 
 impl Sinks {
@@ -48,7 +50,7 @@ impl Sinks {
             buffer_bytes: Self::DEAD_LETTER_BUFFER_BYTES,
             default: false,
         });
-        Arc::new(Self { specs, part_bytes: part_bytes.max(1) })
+        Arc::new(Self { specs, part_bytes: part_bytes.max(1), parts: Arc::default() })
     }
 
     /// Every sink; the last is for dead letters.
@@ -65,6 +67,10 @@ impl Sinks {
     /// Position of the sink for dead letters.
     pub(super) fn dead_letters(&self) -> usize {
         self.specs.len() - 1
+    }
+
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
     }
 
     pub(super) fn part_bytes(&self) -> usize {

@@ -6,8 +6,11 @@
 //!
 //! Invariant: the parts taken and the tail of [`ObjectBuffer::finish`], in this order, are the object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::parts::Parts;
 use crate::codec::{self, Encoder};
 use crate::config::{Compression, Format};
 use crate::record::{Failure, RecordRef};
@@ -81,6 +84,7 @@ pub struct ObjectBuffer {
     compression: Compression,
     ratio: Ratio,
     encoder: Option<Encoder>,
+    parts: Arc<Parts>,
     /// Lines that are not compressed yet; without compression, all that was not taken.
     plain: Vec<u8>,
     /// Compressed bytes that were not taken.
@@ -102,6 +106,7 @@ impl ObjectBuffer {
             compression,
             ratio,
             encoder: None,
+            parts: Arc::default(),
             plain: Vec::new(),
             compressed: Vec::new(),
             taken_bytes: 0,
@@ -111,6 +116,12 @@ impl ObjectBuffer {
             last_offset: 0,
             oldest_ms: None,
         }
+    }
+
+    /// Shares the memory of parts with other objects.
+    pub(super) fn with_parts(mut self, parts: &Arc<Parts>) -> Self {
+        self.parts = Arc::clone(parts);
+        self
     }
 
     /// Encodes a record into a line.
@@ -143,7 +154,10 @@ impl ObjectBuffer {
         let (held, room) = (self.plain.len(), self.plain.capacity());
         let is_full = room - held <= more;
         if is_full && held >= STREAM_FROM_BYTES / 2 && self.compression == Compression::None {
-            self.plain.reserve_exact(ROOM_BYTES.saturating_sub(held).max(more + 1));
+            let mut grown = self.parts.take();
+            grown.reserve_exact(ROOM_BYTES.max(held + more + 1));
+            grown.extend_from_slice(&self.plain);
+            self.plain = grown;
         }
     }
 
@@ -223,10 +237,12 @@ impl ObjectBuffer {
         if part == 0 || ready.len() < part {
             return None;
         }
-        let rest = ready.split_off(part);
-        let taken = std::mem::replace(ready, rest);
+        let mut rest = self.parts.take();
+        rest.extend_from_slice(&ready[part..]);
+        let mut taken = std::mem::replace(ready, rest);
+        taken.truncate(part);
         self.taken_bytes += taken.len() as u64;
-        Some(Bytes::from(taken))
+        Some(self.parts.share(taken))
     }
 
     /// Ends the object.

@@ -13,6 +13,7 @@ mod cut;
 mod dead_letter;
 mod error;
 mod fates;
+mod parts;
 mod range;
 
 pub use accounts::{Accounts, Chunk, ClosedRange, SinkAccounts, SinkSpec, Sinks};

@@ -263,7 +263,10 @@ impl OpenRange {
         let spec = &self.plan.specs()[sink];
         let state = &mut self.sinks[sink];
         let ratio = state.ratio;
-        state.buffer.get_or_insert_with(|| Box::new(ObjectBuffer::new(spec.format, spec.compression, ratio)))
+        let parts = self.plan.parts();
+        state.buffer.get_or_insert_with(|| {
+            Box::new(ObjectBuffer::new(spec.format, spec.compression, ratio).with_parts(parts))
+        })
     }
 
     fn after_append(&mut self, sink: usize, now_ms: i64) -> Result<(), Error> {
