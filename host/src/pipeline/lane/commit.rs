@@ -140,7 +140,8 @@ impl Cut {
             self.outbox.drain(..).chain(std::mem::take(&mut self.closed.chunks)).collect();
         let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
         let stager = self.stager.take();
-        if stager.is_none() && !self.closed.handed_out && bytes <= INLINE_BYTES_MAX {
+        let are_whole = chunks.iter().all(|chunk| chunk.last.is_some());
+        if stager.is_none() && !self.closed.handed_out && are_whole && bytes <= INLINE_BYTES_MAX {
             return Ok(Some(Placed::inline(chunks)));
         }
         let place = Place { context: Arc::clone(&self.context), names: self.names.clone() };

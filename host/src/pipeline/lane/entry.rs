@@ -5,14 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crc64fast_nvme::Digest;
-
 use super::commit::{Cut, Inline};
 use super::stager::StagedObject;
 use crate::batch::{Chunk, ObjectSummary, SinkAccounts};
 use crate::clock;
 use crate::ledger::{ENTRY_VERSION, Entry, ObjectEntry, SinkEntry, Staged, TransformEntry};
-use crate::sink::object_store::ObjectName;
+use crate::sink::object_store::{ObjectName, checksum};
 
 /// An object of a cut, and where its bytes wait.
 #[derive(Clone, Debug)]
@@ -31,26 +29,20 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// All of it in the entry.
+    /// All of it in the entry; each chunk is a whole object.
     pub(super) fn inline(chunks: Vec<Chunk>) -> Self {
         let mut placed = Self::default();
-        let mut at = 0;
-        let mut begun: Option<(u64, Digest)> = None;
+        let mut start = 0;
         for chunk in chunks {
-            let (start, mut digest) = begun.take().unwrap_or_else(|| (at, Digest::new()));
-            digest.write(&chunk.bytes);
-            at += chunk.bytes.len() as u64;
-            placed.inline.push(chunk.bytes);
-            match chunk.last {
-                None => begun = Some((start, digest)),
-                Some(summary) => {
-                    let staged = Staged::Inline { start, bytes: at - start };
-                    let crc64nvme = format!("{:016x}", digest.sum64());
-                    placed
-                        .objects
-                        .insert((chunk.sink, chunk.object), PlacedObject { staged, summary, crc64nvme });
-                }
+            let bytes = chunk.bytes.len() as u64;
+            if let Some(summary) = chunk.last {
+                let staged = Staged::Inline { start, bytes };
+                let crc64nvme = checksum([&chunk.bytes]);
+                let object = PlacedObject { staged, summary, crc64nvme };
+                placed.objects.insert((chunk.sink, chunk.object), object);
             }
+            start += bytes;
+            placed.inline.push(chunk.bytes);
         }
         placed
     }

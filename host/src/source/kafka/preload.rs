@@ -1,7 +1,7 @@
 //! Fills a topic with made-up JSON records, for benchmarks.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,7 +11,7 @@ use super::Error;
 use crate::clock::Random;
 use crate::config::Source;
 
-/// How long the broker may take for the last records.
+/// How long the broker may take for the last records, or to take one more.
 const FLUSH: Duration = Duration::from_secs(120);
 
 /// Puts `records` JSON objects of about `bytes` bytes into the first topic of a source and waits until the
@@ -21,7 +21,7 @@ const FLUSH: Duration = Duration::from_secs(120);
 /// What the client or the broker refuses.
 pub fn preload(source: &Source, brokers: &str, records: u64, bytes: usize) -> Result<(), Error> {
     let Some(topic) = source.topics.first() else { return Ok(()) };
-    let refused = |source: KafkaError| Error::Embedded { operation: "fill a topic", source: source.into() };
+    let refused = |source| Error::from_request(brokers, "fill a topic", topic, FLUSH, source);
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("linger.ms", "50").set("compression.type", "lz4");
     config.set("queue.buffering.max.kbytes", "65536");
@@ -34,8 +34,13 @@ pub fn preload(source: &Source, brokers: &str, records: u64, bytes: usize) -> Re
     for number in 0..records {
         write_record(&mut value, number, bytes, &random);
         let mut record = BaseRecord::<(), str>::to(topic).payload(value.as_str());
+        let begun = Instant::now();
         while let Err((error, returned)) = producer.send(record) {
-            if !matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
+            let is_full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            if is_full && begun.elapsed() >= FLUSH {
+                return Err(refused(KafkaError::Flush(RDKafkaErrorCode::RequestTimedOut)));
+            }
+            if !is_full {
                 return Err(refused(error));
             }
             producer.poll(Duration::from_millis(50));
