@@ -32,7 +32,7 @@ fn batch() -> Batch {
 
 fn plugin_call(criterion: &mut Criterion) {
     let engine = Engine::new(None).expect("the engine starts");
-    let limits = Limits { memory: 256 << 20, timeout: Duration::from_secs(30) };
+    let limits = Limits { timeout: Duration::from_secs(30), ..Limits::default() };
     let batch = batch();
     let mut group = criterion.benchmark_group("plugin");
     group.throughput(Throughput::Elements(RECORDS));

@@ -30,7 +30,7 @@ fn engine() -> &'static Engine {
 }
 
 fn limits(timeout_ms: u64) -> Limits {
-    Limits { memory: MEMORY, timeout: Duration::from_millis(timeout_ms) }
+    Limits { memory: MEMORY, timeout: Duration::from_millis(timeout_ms), ..Limits::default() }
 }
 
 fn spec<'a>(config: &'a str, limits: &'a Limits) -> Spec<'a> {

@@ -485,7 +485,7 @@ fn letter<'a>(
 mod tests {
     use super::*;
     use crate::config::{Compression, Format};
-    use crate::record::{Arena, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
+    use crate::record::{Arena, Condition, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -606,7 +606,7 @@ mod tests {
         let only = Sinks::new(vec![spec("errors", Format::Raw, Compression::None, false)], PART_BYTES);
         let mut range = OpenRange::new(Arc::clone(&only), START);
         let batch = batch(START, &[b"a", b"b", b"c"]);
-        let failed = Failed { input: 1, index: None, value: None, failure: failure("BadTime") };
+        let failed = Failed::whole(1, Condition::ProcessingFailed, failure("BadTime"));
         let transformed = Transformed {
             outputs: vec![forward(0, None)],
             dropped: 1,
@@ -627,7 +627,7 @@ mod tests {
         let plan = plan();
         let mut range = OpenRange::new(Arc::clone(&plan), START);
         let batch = batch(START, &[b"no json", b"whole", b"part", b"no json", b"whole", b"no json"]);
-        let failed = |input, index| Failed { input, index, value: None, failure: failure("x") };
+        let failed = |input, index| Failed { index, ..Failed::whole(input, Condition::Trap, failure("x")) };
         let transformed = Transformed {
             outputs: vec![forward(0, None), forward(2, None), forward(3, None), forward(5, None)],
             partial: vec![failed(2, Some(1))],
@@ -667,7 +667,7 @@ mod tests {
     fn results_that_do_not_account_for_their_batch_change_nothing() {
         let mut range = OpenRange::new(plan(), START);
         let batch = batch(START, &[b"[0]", b"[1]"]);
-        let failed = |input| Failed { input, index: None, value: None, failure: failure("x") };
+        let failed = |input| Failed::whole(input, Condition::Trap, failure("x"));
         let produced = Output { source: OutputSource::Produced(0), ..forward(0, None) };
         let wrong = [
             Transformed { dropped: 1, ..Transformed::default() },
@@ -734,7 +734,7 @@ mod tests {
             ..Transformed::default()
         };
         for (input, made) in (0..).zip(made) {
-            let failed = |index| Failed { input, index, value: None, failure: failure("x") };
+            let failed = |index| Failed { index, ..Failed::whole(input, Condition::Trap, failure("x")) };
             match made {
                 Made::Drop => result.dropped += 1,
                 Made::Fail => result.failed.push(failed(None)),

@@ -145,11 +145,15 @@ pub struct Transform {
     pub config: String,
     /// What it may use.
     pub limits: Limits,
+    /// What it may reach.
+    pub grants: Grants,
+    /// What happens when it fails.
+    pub policy: Policy,
 }
 
 impl fmt::Debug for Transform {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, plugin, build, config: _, limits } = self;
+        let Self { name, plugin, build, config: _, limits, grants, policy } = self;
         formatter
             .debug_struct("Transform")
             .field("name", name)
@@ -157,6 +161,8 @@ impl fmt::Debug for Transform {
             .field("build", build)
             .field("config", &"***")
             .field("limits", limits)
+            .field("grants", grants)
+            .field("policy", policy)
             .finish()
     }
 }
@@ -173,10 +179,122 @@ pub struct Build {
 /// What a transform may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Linear memory of one instance (default 256 MiB).
+    /// Linear memory of one instance, in bytes (default 256 MiB).
     pub memory: usize,
-    /// Time of one call (default 3 s).
+    /// Time of one call (default 3 s, as AWS Lambda).
     pub timeout: Duration,
+    /// Bytes that one call may give back (default 64 MiB).
+    pub output: usize,
+    /// Elements of all tables of one instance together (default 1,000,000).
+    pub table_elements: usize,
+    /// Core instances that one component may consist of (default 100).
+    pub instances: usize,
+    /// Lines that an instance may log in a second (default 100); the rest is counted and left out.
+    pub log_lines: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            timeout: Duration::from_secs(3),
+            output: 64 << 20,
+            table_elements: 1_000_000,
+            instances: 100,
+            log_lines: 100,
+        }
+    }
+}
+
+/// What a transform may reach beyond its records; by default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// The host's clocks instead of the virtual one.
+    pub clock: bool,
+    /// The system's random numbers instead of the seeded ones.
+    pub random: bool,
+    /// Names of environment variables of the host that it sees.
+    pub env: Vec<String>,
+    /// Folders that it may read: the path that it sees, and the folder on this machine.
+    pub files: BTreeMap<String, PathBuf>,
+    /// Peers that it may open a TCP connection to.
+    pub network: Vec<Peer>,
+}
+
+/// An end of a TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// A name or an address; an IPv6 address without its brackets.
+    pub host: String,
+    /// The port; never 0.
+    pub port: u16,
+}
+
+/// What happens when a transform fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How often a record is asked about again at the plugin's wish (default 3); `None`: without end.
+    pub retries: Option<u32>,
+    /// Records older than this when their turn comes are failures; `None` (the default): none are.
+    pub max_record_age: Option<Duration>,
+    /// What becomes of a record that failed.
+    pub on_error: OnError,
+    /// What a plugin's `fatal` does after it has succeeded once.
+    pub on_fatal: OnFatal,
+    /// When the lane is held, because the plugin fails too often; `None`: never.
+    pub circuit_breaker: Option<CircuitBreaker>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            retries: Some(3),
+            max_record_age: None,
+            on_error: OnError::DeadLetter,
+            on_fatal: OnFatal::Bisect,
+            circuit_breaker: Some(CircuitBreaker::default()),
+        }
+    }
+}
+
+/// What becomes of a record that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// It is a dead letter.
+    DeadLetter,
+    /// It is counted as dropped.
+    Drop,
+    /// The pipeline stops before it.
+    Stop,
+}
+
+/// What a plugin's `fatal` does after it has succeeded once. (Before that it always stops the pipeline.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFatal {
+    /// It is a failure of the batch, and the records to blame are looked for.
+    Bisect,
+    /// It stops the pipeline.
+    Stop,
+}
+
+/// When a transform holds its lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitBreaker {
+    /// Share of failed records, in percent (default 50).
+    pub max_failures_percent: u32,
+    /// But only of at least so many records (default 1,000).
+    pub records: u64,
+    /// In this time (default 60 s).
+    pub window: Duration,
+    /// How long the lane is held before the next batch is tried (default 60 s).
+    pub pause: Duration,
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { max_failures_percent: 50, records: 1_000, window: minute, pause: minute }
+    }
 }
 
 /// A `[sinks.NAME]` table.

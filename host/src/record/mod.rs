@@ -7,7 +7,9 @@ mod outcome;
 
 pub use arena::{Arena, HeaderIter, Headers, NewRecord, RecordRef};
 pub use cut::{CutCause, DEAD_LETTER_SINK};
-pub use outcome::{Annotation, Failed, Failure, Output, OutputSource, Postponement, Transformed};
+pub use outcome::{
+    Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Transformed,
+};
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,6 +4,10 @@
 //! Owns the shape and the accounts. Invariant: each input of the batch is exactly one of dropped, dead
 //! (`failed`) or kept (it stands in `outputs` or `partial`), unless `retry_from` cut the batch short.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use super::{Arena, RecordRef};
 
 /// Why a record, or one of its outputs, could not be made.
@@ -59,6 +63,49 @@ pub struct Output {
     pub annotation: Option<u32>,
 }
 
+/// What kind of failure it was, in the words that dead letters and metrics use.
+///
+/// The names follow AWS Lambda's on-failure destinations where it has one (`RetryAttemptsExhausted`,
+/// `RecordAgeExceeded`), and say the true cause where it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Condition {
+    /// The plugin's own verdict on this record, or on one of its outputs.
+    ProcessingFailed,
+    /// The plugin trapped: panic, exit, exhausted stack.
+    Trap,
+    /// The call took longer than it may.
+    Timeout,
+    /// The plugin wanted more memory than it may have.
+    OutOfMemory,
+    /// The plugin gave more bytes than it may.
+    OutputTooLarge,
+    /// The plugin's answer breaks the contract: a wrong count, a bound that is out of bounds.
+    BadResponse,
+    /// The plugin said that no call can succeed.
+    Fatal,
+    /// The plugin asked for a retry more often than the policy allows.
+    RetryAttemptsExhausted,
+    /// The record was older than the policy allows when its turn came.
+    RecordAgeExceeded,
+    /// A header's name is not UTF-8, which the plugin contract cannot carry.
+    BadHeader,
+    /// The filter needs JSON, and the record holds none.
+    FilterNotJson,
+    /// An output is routed to a sink that there is not.
+    UnknownRoute,
+    /// The sink's format cannot hold the output.
+    SinkRefused,
+}
+
+/// What a plugin left behind when a call failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Functions, innermost first, one a line; empty where the component names none.
+    pub backtrace: String,
+    /// The last 4 KiB of what it logged or printed in the call.
+    pub log: String,
+}
+
 /// A failure and the record that it struck.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -68,8 +115,48 @@ pub struct Failed {
     pub index: Option<u32>,
     /// The value of the output that failed, where there is one.
     pub value: Option<Vec<u8>>,
+    /// What kind of failure.
+    pub condition: Condition,
     /// Why.
     pub failure: Failure,
+    /// Position of the transform that failed; `None`: none was called.
+    pub transform: Option<u16>,
+    /// How often the transform was asked about the record, counted over its retries; 0: never.
+    pub attempts: u32,
+    /// When it was first asked, milliseconds since 1970 UTC; `None`: never, or only this once.
+    pub first_attempt_ms: Option<i64>,
+    /// What the plugin left behind; shared by the records of one call.
+    pub report: Option<Arc<Report>>,
+}
+
+impl Failed {
+    /// A failure of the record at `input` as a whole, of which nothing else is known.
+    #[must_use]
+    pub fn whole(input: u32, condition: Condition, failure: Failure) -> Self {
+        Self {
+            input,
+            index: None,
+            value: None,
+            condition,
+            failure,
+            transform: None,
+            attempts: 0,
+            first_attempt_ms: None,
+            report: None,
+        }
+    }
+
+    /// A failure of one output of the record at `input`.
+    #[must_use]
+    pub fn partial(
+        input: u32,
+        index: u32,
+        value: Option<Vec<u8>>,
+        condition: Condition,
+        failure: Failure,
+    ) -> Self {
+        Self { index: Some(index), value, ..Self::whole(input, condition, failure) }
+    }
 }
 
 /// The results of a batch.

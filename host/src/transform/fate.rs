@@ -6,7 +6,8 @@
 
 use crate::plugin::{Inputs, Produced, Verdict};
 use crate::record::{
-    Annotation, Arena, Failed, Failure, NewRecord, Output, OutputSource, Postponement, RecordRef, Transformed,
+    Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, Postponement, RecordRef,
+    Transformed,
 };
 
 /// Collects the verdicts of one transform.
@@ -125,10 +126,11 @@ impl<'a> Fates<'a> {
         for (position, failure) in group.fails {
             let input = group.input;
             if alone {
-                self.step.failed.push(Failed { input, index: None, value: None, failure });
+                self.step.failed.push(Failed::whole(input, Condition::ProcessingFailed, failure));
             } else {
                 let value = self.inputs.record(position).value.map(<[u8]>::to_vec);
-                self.step.partial.push(Failed { input, index: Some(0), value, failure });
+                let failed = Failed::partial(input, 0, value, Condition::ProcessingFailed, failure);
+                self.step.partial.push(failed);
             }
         }
     }
@@ -198,12 +200,8 @@ impl<'a> Fates<'a> {
             };
             let headers = output.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref()));
             if !self.produce(new, headers) {
-                self.step.partial.push(Failed {
-                    input,
-                    index: Some(0),
-                    value: output.value,
-                    failure: too_large(),
-                });
+                let condition = Condition::OutputTooLarge;
+                self.step.partial.push(Failed::partial(input, 0, output.value, condition, too_large()));
                 continue;
             }
             let source = self.last_produced();
@@ -214,12 +212,11 @@ impl<'a> Fates<'a> {
             self.push(position, source, annotation);
         }
         let failures = failures.into_iter();
-        self.step.partial.extend(failures.map(|(failure, value)| Failed {
-            input,
-            index: Some(0),
-            value,
-            failure,
-        }));
+        self.step.partial.extend(
+            failures.map(|(failure, value)| {
+                Failed::partial(input, 0, value, Condition::ProcessingFailed, failure)
+            }),
+        );
     }
 
     fn fail(&mut self, position: usize, failure: Failure) {

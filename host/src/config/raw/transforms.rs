@@ -11,7 +11,7 @@ use super::item::{Entries, Item, Value};
 use super::pipeline::name;
 use super::table::{Bounds, Table};
 use crate::config::error::{Problems, Wrong, shown};
-use crate::config::model::{Batch, Build, Host, Limits, Transform};
+use crate::config::model::{Batch, Build, Grants, Host, Limits, Policy, Transform};
 use crate::config::units::show_size;
 
 const MEMORY: Bounds<u64> = Bounds {
@@ -72,7 +72,8 @@ fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Tran
         None => "{}".into(),
     };
     let limits = limits(table.get("limits"), problems);
-    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits? })
+    let (grants, policy) = (Grants::default(), Policy::default());
+    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits?, grants, policy })
 }
 
 /// A path that may be relative, and is not an address.
@@ -106,7 +107,7 @@ fn limits(item: Option<&Item>, problems: &Problems<'_>) -> Option<Limits> {
     let memory = table.and_then(|table| table.size("memory", &MEMORY)).unwrap_or(DEFAULT_MEMORY);
     let timeout = table.and_then(|table| table.duration("timeout", &TIMEOUT)).unwrap_or(DEFAULT_TIMEOUT);
     // On a 32-bit host 4 GiB can't be counted; the greatest size that can is as good.
-    Some(Limits { memory: usize::try_from(memory).unwrap_or(usize::MAX), timeout })
+    Some(Limits { memory: usize::try_from(memory).unwrap_or(usize::MAX), timeout, ..Limits::default() })
 }
 
 /// The table as JSON text.
