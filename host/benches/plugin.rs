@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use host::config::Limits;
+use host::clock::Moment;
+use host::config::{Limits, Policy};
 use host::plugin::{Engine, Plugin, Spec};
 use host::record::{Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition};
 use host::transform::Chain;
@@ -48,9 +49,9 @@ fn plugin_call(criterion: &mut Criterion) {
     for (name, guest) in [("forward unread", "identity"), ("forward read", "test-guest")] {
         let spec = Spec { pipeline: "bench", transform: name, config: "", limits: &limits };
         let plugin = Plugin::load(&engine, &guests::guest(guest), spec).expect("the guest loads");
-        let mut lane = Chain::new(vec![plugin]).lane(batch.origin.clone());
+        let mut lane = Chain::new(vec![(plugin, Policy::default())]).lane(batch.origin.clone());
         group.bench_function(name, |bencher| {
-            bencher.iter(|| lane.process(&batch, 0).expect("it forwards").outputs.len());
+            bencher.iter(|| lane.process(&batch, 0, Moment::now()).expect("it forwards").outputs.len());
         });
     }
     group.finish();

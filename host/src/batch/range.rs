@@ -20,7 +20,7 @@ use super::{
     Provenance, RangeState, Ratio, SinkAccounts, SinkSpec, Sinks,
 };
 use crate::record::{
-    Annotation, Batch, CutCause, Failed, Failure, OffsetRange, Output, RecordRef, Transformed,
+    Annotation, Batch, CutCause, Failed, Failure, OffsetRange, Output, RecordRef, Rest, Transformed,
 };
 
 /// A batch, and what the transforms made of it.
@@ -30,7 +30,7 @@ pub struct Worked<'a> {
     pub batch: &'a Batch,
     /// The first input that the transforms were given; those before it were taken in earlier.
     pub from: u32,
-    /// What became of the inputs from there on, up to the end or to `retry_from`.
+    /// What became of the inputs from there on, up to the end or to `rest`.
     pub transformed: &'a Transformed,
     /// The transforms, for dead letters.
     pub transforms: &'a [Provenance],
@@ -188,8 +188,8 @@ impl OpenRange {
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         let from = worked.from.min(count);
         let offset = |input: u32| records.record(input as usize).offset;
-        let (until, end) = match worked.transformed.retry_from {
-            Some((input, _)) if input < count => (input, offset(input)),
+        let (until, end) = match worked.transformed.rest {
+            Some(Rest { from: input, .. }) if input < count => (input, offset(input)),
             _ => (count, worked.batch.range.end),
         };
         let before = from.checked_sub(1).map_or(worked.batch.range.start, |last| offset(last) + 1);
@@ -485,7 +485,7 @@ fn letter<'a>(
 mod tests {
     use super::*;
     use crate::config::{Compression, Format};
-    use crate::record::{Arena, Condition, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
+    use crate::record::{Arena, Condition, Epoch, NewRecord, OutputSource, TopicPartition, Wait};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -647,10 +647,9 @@ mod tests {
         let plan = plan();
         let mut range = OpenRange::new(Arc::clone(&plan), START);
         let batch = batch(START, &[b"[0]", b"[1]", b"[2]"]);
-        let again = Postponement { code: String::from("Busy"), reason: String::new(), after_ms: None };
         let first = Transformed {
             outputs: vec![forward(0, None)],
-            retry_from: Some((1, again)),
+            rest: Some(Rest { from: 1, wait: Wait::Not }),
             ..Transformed::default()
         };
         range.take_in(&worked(&batch, 0, &first)).expect("accounted");

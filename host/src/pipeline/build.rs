@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, EntryPublisher, TAKE_OVERS};
@@ -76,12 +76,14 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
     let taken_in = feed.as_ref().map(Feed::hook);
     let source_options = Options { batch: config.batch.clone(), memory: source_memory, taken_in };
     let source = Consumer::spawn(&config.source, &brokers, source_options, sender)?;
+    let threads = config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok());
     let context = Context {
         sinks: Sinks::new(targets.specs(), PART_BYTES),
         cut_policy: CutPolicy::new(&config.cut),
         provenance: code::provenance(&transforms),
         transforms,
-        cpu: CpuPool::start(config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok()))?,
+        cpu: CpuPool::start("cpu", threads)?,
+        aside: CpuPool::start("aside", threads)?,
         publisher: EntryPublisher(targets.publisher(CancellationToken::new())),
         targets,
         ledger,
@@ -129,14 +131,16 @@ impl Prepared {
         self.context.targets.places()
     }
 
-    /// Runs until `stop` ends, or every partition has reached its end.
+    /// Runs until `stop` ends, or every partition has reached its end. Whoever notifies `resume` makes lanes
+    /// that a circuit breaker holds try again at once.
     ///
     /// # Errors
     /// The source failed as a whole. A lane that halts is no error but part of the summary.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Summary, Error> {
+    pub async fn run(self, stop: impl Future<Output = ()>, resume: &Notify) -> Result<Summary, Error> {
         let progress = Progress::new(self.options.quiet);
         let until_end = self.options.until_end;
-        Supervisor::new(self.context, self.events, self.ends, self.feed, until_end, progress).run(stop).await
+        let Self { context, events, ends, feed, .. } = self;
+        Supervisor::new(context, events, ends, feed, until_end, progress).run(stop, resume).await
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
     };
     let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder)))
         .map_err(|error| refuse(&first.name, error))?;
-    let mut plugins = Vec::with_capacity(config.transforms.len());
+    let mut transforms = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
             pipeline: &config.name,
@@ -32,9 +32,9 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         };
         let plugin =
             Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
-        plugins.push(plugin);
+        transforms.push((plugin, transform.policy.clone()));
     }
-    Ok(Chain::new(plugins))
+    Ok(Chain::new(transforms))
 }
 
 /// The user's cache folder, by the XDG base directory rules.

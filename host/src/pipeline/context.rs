@@ -22,6 +22,7 @@ use crate::clock::Random;
 use crate::config;
 use crate::ledger::{
     Chain, Commit, Entry, Kind, LanePath, LastEntry, Ledger, Publish, PublishError, Starts, TopicIdentity,
+    TransformEntry,
 };
 use crate::record::{DEAD_LETTER_SINK, Epoch, TopicPartition};
 use crate::sink::{self, object_store::Publisher};
@@ -56,6 +57,8 @@ pub(super) struct Context {
     pub(super) transforms: transform::Chain,
     pub(super) provenance: Vec<Provenance>,
     pub(super) cpu: CpuPool,
+    /// For transforms that take their time, so that they don't hold up other lanes.
+    pub(super) aside: CpuPool,
     pub(super) source: Handle,
     pub(super) asker: Asker,
     pub(super) embedded: Option<EmbeddedBroker>,
@@ -117,6 +120,16 @@ impl Context {
     /// A lane's instances of the transforms, none made yet.
     pub(super) fn lane_chain(&self, origin: &TopicPartition) -> transform::LaneChain {
         self.transforms.lane(origin.clone())
+    }
+
+    /// Whether an entry was made by these very transforms and this configuration.
+    pub(super) fn made(&self, entry: &Entry) -> bool {
+        let same = |(entry, own): (&TransformEntry, &Provenance)| {
+            entry.name == own.name && entry.digest == own.digest
+        };
+        entry.config_digest == self.config.digest
+            && entry.transforms.len() == self.provenance.len()
+            && entry.transforms.iter().zip(&self.provenance).all(same)
     }
 
     /// What every object of one attempt is labelled with.

@@ -31,12 +31,19 @@ pub struct Stats {
     pub gap_offsets: AtomicU64,
     /// Lanes that halted.
     pub halted: AtomicU64,
+    /// Lanes that a circuit breaker holds now.
+    pub held_lanes: AtomicU64,
 }
 
 impl Stats {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, amount: u64) {
         counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Takes from a counter what was added to it.
+    pub fn subtract(counter: &AtomicU64, amount: u64) {
+        counter.fetch_sub(amount, Ordering::Relaxed);
     }
 
     /// Reads a counter.

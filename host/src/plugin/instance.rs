@@ -58,7 +58,7 @@ impl Instance {
         let failed = |step| {
             move |error: CallError| {
                 let transform = plugin.transform.clone();
-                Error::Start { transform, step, text: error.to_string() }
+                Error::Start { transform, step, text: error.in_full() }
             }
         };
         let made = plugin.pre.instantiate(&mut store);

@@ -62,6 +62,13 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// When the record at `position` was written to the topic, whatever transforms made of its time:
+    /// milliseconds since 1970 UTC, -1 where the broker gave none.
+    #[must_use]
+    pub fn read_ms(&self, position: usize) -> i64 {
+        self.batch.record(self.origin(position) as usize).timestamp_ms
+    }
+
     /// What the transform before left; `None` where there is none.
     #[must_use]
     pub fn previous(&self) -> Option<&'a Transformed> {

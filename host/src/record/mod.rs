@@ -8,7 +8,8 @@ mod outcome;
 pub use arena::{Arena, HeaderIter, Headers, NewRecord, RecordRef};
 pub use cut::{CutCause, DEAD_LETTER_SINK};
 pub use outcome::{
-    Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Transformed,
+    Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Rest, Transformed,
+    Wait,
 };
 
 use std::fmt;

@@ -118,7 +118,7 @@ fn a_plugin_that_gives_up_halts_its_lane() {
             process.say(b"only one\n");
             process.wait_for("the lane halted");
             process.input = None;
-            process.end().expect(2, &["gave up on its first batch"]);
+            process.end().expect(2, &["gave up"]);
         },
     ]);
 }
