@@ -19,7 +19,7 @@ pub(super) trait Call: Send {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError>;
 
     /// Linear memory that it holds.
@@ -58,7 +58,7 @@ impl Slot {
         make: &dyn Make,
         run: &Run<'_>,
         range: Range<usize>,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<Result<(), CallError>, Error> {
         let call = match &mut self.call {
             Some(call) => call,
@@ -102,7 +102,7 @@ pub(super) fn bisect(
     slot: &mut Slot,
     make: &dyn Make,
     run: &Run<'_>,
-    take: &mut dyn FnMut(usize, Verdict),
+    take: &mut dyn FnMut(usize, Verdict<'_>),
 ) -> Result<End, Error> {
     let mut fatal_stops = run.fatal_stops;
     let mut failed_calls = 0_u64;

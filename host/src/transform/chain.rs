@@ -178,7 +178,7 @@ impl Call for Instance {
         inputs: &Inputs<'_>,
         range: std::ops::Range<usize>,
         attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError> {
         Self::process(self, inputs, range, attempt, take)
     }

@@ -4,7 +4,7 @@
 //! dropped only if nothing of it is left and nothing of it failed; it has failed only if it was one
 //! record and that failed; otherwise it is kept.
 
-use crate::plugin::{Inputs, Produced, Verdict};
+use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
     Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, Postponement, RecordRef,
     Transformed,
@@ -58,7 +58,7 @@ impl<'a> Fates<'a> {
     }
 
     /// Takes the verdict of the record at `position`; they come in order. (`retry` comes by `postpone`.)
-    pub(super) fn add(&mut self, position: usize, verdict: Verdict) {
+    pub(super) fn add(&mut self, position: usize, verdict: Verdict<'_>) {
         self.enter(self.inputs.origin(position));
         match verdict {
             Verdict::Forward => self.forward(position, self.annotation_before(position)),
@@ -66,8 +66,8 @@ impl<'a> Fates<'a> {
                 let annotation = self.annotate(position, added);
                 self.forward(position, annotation);
             }
-            Verdict::Replace { value, annotation } => self.replace(position, value.as_deref(), annotation),
-            Verdict::Emit { outputs, failures } => self.emit(position, outputs, failures),
+            Verdict::Replace { value, annotation } => self.replace(position, value, annotation),
+            Verdict::Emit(emission) => self.emit(position, emission),
             Verdict::Drop => {}
             Verdict::Fail(failure) => self.fail(position, failure),
             Verdict::Retry(wish) => self.step.postponed = Some((self.inputs.origin(position), wish)),
@@ -188,20 +188,20 @@ impl<'a> Fates<'a> {
         self.push(position, source, annotation);
     }
 
-    fn emit(&mut self, position: usize, outputs: Vec<Produced>, failures: Vec<(Failure, Option<Vec<u8>>)>) {
+    fn emit(&mut self, position: usize, emission: &mut dyn Emission) {
         let input = self.inputs.origin(position);
         let record = self.inputs.record(position);
-        for output in outputs {
+        while let Some(output) = emission.next_output() {
             let new = NewRecord {
-                key: output.key.as_deref(),
-                value: output.value.as_deref(),
+                key: output.key,
+                value: output.value,
                 timestamp_ms: output.timestamp_ms.unwrap_or(record.timestamp_ms),
                 ..plain(&record)
             };
-            let headers = output.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref()));
-            if !self.produce(new, headers) {
+            if !self.produce(new, output.headers.iter()) {
+                let value = output.value.map(<[u8]>::to_vec);
                 let condition = Condition::OutputTooLarge;
-                self.step.partial.push(Failed::partial(input, 0, output.value, condition, too_large()));
+                self.step.partial.push(Failed::partial(input, 0, value, condition, too_large()));
                 continue;
             }
             let source = self.last_produced();
@@ -211,12 +211,10 @@ impl<'a> Fates<'a> {
             let annotation = self.keep_annotation(annotation);
             self.push(position, source, annotation);
         }
-        let failures = failures.into_iter();
-        self.step.partial.extend(
-            failures.map(|(failure, value)| {
-                Failed::partial(input, 0, value, Condition::ProcessingFailed, failure)
-            }),
-        );
+        while let Some((failure, value)) = emission.next_failure() {
+            let value = value.map(<[u8]>::to_vec);
+            self.step.partial.push(Failed::partial(input, 0, value, Condition::ProcessingFailed, failure));
+        }
     }
 
     fn fail(&mut self, position: usize, failure: Failure) {

@@ -11,10 +11,60 @@ use proptest::prelude::*;
 
 use super::bisect::{Call, Make, Slot};
 use super::chain::{Named, Stop, run_step};
-use crate::plugin::{CallError, Error, Inputs, Produced, Verdict};
+use crate::plugin::{CallError, Emission, Error, Inputs, Produced, Verdict};
 use crate::record::{Annotation, Arena, Failure, NewRecord, Postponement, RecordRef, Transformed};
 
-type Script = Arc<dyn Fn(&RecordRef<'_>) -> Result<Verdict, CallError> + Send + Sync>;
+type Script = Arc<dyn Fn(&RecordRef<'_>) -> Result<Answer, CallError> + Send + Sync>;
+
+/// A verdict that owns what it says.
+enum Answer {
+    Forward,
+    Annotate(Annotation),
+    Replace(Option<Vec<u8>>),
+    /// The values of the outputs, and how many failed.
+    Emit(Vec<Option<Vec<u8>>>, usize),
+    Drop,
+    Fail(Failure),
+    Retry(Postponement),
+}
+
+impl Answer {
+    fn hand(self, take: &mut dyn FnMut(Verdict<'_>)) {
+        match self {
+            Self::Forward => take(Verdict::Forward),
+            Self::Annotate(annotation) => take(Verdict::Annotate(annotation)),
+            Self::Replace(value) => {
+                take(Verdict::Replace { value: value.as_deref(), annotation: None });
+            }
+            Self::Emit(outputs, failures) => {
+                take(Verdict::Emit(&mut Emitted { outputs, emitted: 0, failures }));
+            }
+            Self::Drop => take(Verdict::Drop),
+            Self::Fail(failure) => take(Verdict::Fail(failure)),
+            Self::Retry(wish) => take(Verdict::Retry(wish)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Emitted {
+    outputs: Vec<Option<Vec<u8>>>,
+    emitted: usize,
+    failures: usize,
+}
+
+impl Emission for Emitted {
+    fn next_output(&mut self) -> Option<Produced<'_>> {
+        let value = self.outputs.get(self.emitted)?;
+        self.emitted += 1;
+        Some(Produced { value: value.as_deref(), ..Produced::default() })
+    }
+
+    fn next_failure(&mut self) -> Option<(Failure, Option<&[u8]>)> {
+        self.failures = self.failures.checked_sub(1)?;
+        Some((failure(), Some(b"part")))
+    }
+}
 
 /// Answers by a script for each record; one record's error is the call's.
 struct Double {
@@ -33,7 +83,7 @@ struct Factory {
 }
 
 impl Factory {
-    fn new(script: impl Fn(&RecordRef<'_>) -> Result<Verdict, CallError> + Send + Sync + 'static) -> Self {
+    fn new(script: impl Fn(&RecordRef<'_>) -> Result<Answer, CallError> + Send + Sync + 'static) -> Self {
         Self {
             script: Arc::new(script),
             calls: Arc::default(),
@@ -83,7 +133,7 @@ impl Call for Double {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         _attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError> {
         assert!(!self.dead, "a dead instance is never called again");
         assert!(!range.is_empty(), "a call has at least one record");
@@ -93,7 +143,7 @@ impl Call for Double {
         let verdicts: Result<Vec<_>, _> = records.map(|record| (self.script)(&record)).collect();
         let verdicts = verdicts.inspect_err(|error| self.dead = error.kills())?;
         self.seen.lock().expect("not poisoned").extend(offsets);
-        verdicts.into_iter().for_each(take);
+        verdicts.into_iter().for_each(|answer| answer.hand(take));
         Ok(())
     }
 
@@ -129,7 +179,7 @@ fn poison(bad: impl IntoIterator<Item = u64>, error: CallError) -> Factory {
     let bad: Vec<u64> = bad.into_iter().collect();
     Factory::new(
         move |record| {
-            if bad.contains(&record.offset) { Err(error.clone()) } else { Ok(Verdict::Forward) }
+            if bad.contains(&record.offset) { Err(error.clone()) } else { Ok(Answer::Forward) }
         },
     )
 }
@@ -197,7 +247,7 @@ fn what_a_used_instance_has_become_is_no_records_fault() {
     let calls = AtomicUsize::new(0);
     // The third call of the first instance traps, whatever it holds.
     let factory = Factory::new(move |_| {
-        if calls.fetch_add(1, Ordering::Relaxed) == 2 { Err(trap()) } else { Ok(Verdict::Forward) }
+        if calls.fetch_add(1, Ordering::Relaxed) == 2 { Err(trap()) } else { Ok(Answer::Forward) }
     });
     let mut slot = Slot::default();
     for _ in 0..4 {
@@ -247,7 +297,7 @@ fn a_call_that_wants_a_retry_postpones_what_is_left() {
     let factory = Factory::new(|record| match record.offset {
         3 => Err(trap()),
         5 => Err(CallError::Retry(wish("Later"))),
-        _ => Ok(Verdict::Forward),
+        _ => Ok(Answer::Forward),
     });
     let result = factory.run(&batch(8), None).expect("runs");
     assert_eq!(inputs(&result.outputs), [0, 1, 2]);
@@ -258,7 +308,7 @@ fn a_call_that_wants_a_retry_postpones_what_is_left() {
 #[test]
 fn a_retry_of_the_first_record_postpones_the_batch() {
     let whole = Factory::new(|_| Err(CallError::Retry(wish("Call"))));
-    let first = Factory::new(|_| Ok(Verdict::Retry(wish("Record"))));
+    let first = Factory::new(|_| Ok(Answer::Retry(wish("Record"))));
     for (factory, code) in [(whole, "Call"), (first, "Record")] {
         let stop = factory.run(&batch(3), None).expect_err("postponed");
         assert!(matches!(stop, Stop::Retry { wish, .. } if wish.code == code));
@@ -276,12 +326,12 @@ fn annotations_add_up_along_a_chain_and_emit_starts_anew() {
     let second = annotation("", "2", "two");
     let (one, two) = (first.clone(), second.clone());
     let batch = batch(3);
-    let before = Factory::new(move |_| Ok(Verdict::Annotate(one.clone()))).run(&batch, None).expect("runs");
+    let before = Factory::new(move |_| Ok(Answer::Annotate(one.clone()))).run(&batch, None).expect("runs");
     let after = Factory::new(move |record| {
         Ok(match record.offset {
-            0 => Verdict::Annotate(two.clone()),
-            1 => Verdict::Replace { value: Some(b"new".to_vec()), annotation: None },
-            _ => Verdict::Emit { outputs: vec![Produced::default()], failures: Vec::new() },
+            0 => Answer::Annotate(two.clone()),
+            1 => Answer::Replace(Some(b"new".to_vec())),
+            _ => Answer::Emit(vec![None], 0),
         })
     });
     let result = after.run(&batch, Some(before)).expect("runs");
@@ -298,24 +348,22 @@ fn annotations_add_up_along_a_chain_and_emit_starts_anew() {
 }
 
 /// What a scripted transform does with a record, by number.
-fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Verdict, CallError> {
-    let produced = |nth: u8| Produced { value: Some(vec![nth]), ..Produced::default() };
-    let emit = |outputs: u8, failures: usize| Verdict::Emit {
-        outputs: (0..outputs).map(produced).collect(),
-        failures: vec![(failure(), Some(b"part".to_vec())); failures],
+fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Answer, CallError> {
+    let emit = |outputs: u8, failures: usize| {
+        Answer::Emit((0..outputs).map(|nth| Some(vec![nth])).collect(), failures)
     };
     Ok(match action {
-        0..=2 => Verdict::Forward,
-        3 => Verdict::Drop,
-        4 => Verdict::Fail(failure()),
-        5 => Verdict::Replace { value: record.value.map(|value| [value, b"!"].concat()), annotation: None },
+        0..=2 => Answer::Forward,
+        3 => Answer::Drop,
+        4 => Answer::Fail(failure()),
+        5 => Answer::Replace(record.value.map(|value| [value, b"!"].concat())),
         6 => emit(0, 0),
         7 => emit(1, 1),
         8 => emit(3, 0),
         9 => emit(2, 2),
         10 => emit(0, 1),
         11 => return Err(trap()),
-        _ => Verdict::Retry(wish("Later")),
+        _ => Answer::Retry(wish("Later")),
     })
 }
 
