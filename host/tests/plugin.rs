@@ -180,13 +180,14 @@ fn what_a_transform_annotated_is_shown_to_the_next() {
     let mut instance = plugin.instantiate(&origin()).expect("an instance");
     let mut seen = Vec::new();
     instance
-        .process(&Inputs::of_transformed(&echo, &first), 0..1, 4, &mut |verdict| seen.push(verdict))
+        .process(&Inputs::of_transformed(&echo, &first), 0..1, 4, &mut |verdict| match verdict {
+            host::plugin::Verdict::Replace { value: Some(value), .. } => seen.push(value.to_vec()),
+            other => panic!("{other:?}"),
+        })
         .expect("runs");
-    let text = format!("{seen:?}");
-    let host::plugin::Verdict::Replace { value: Some(value), .. } = &seen[0] else { panic!("{text}") };
     let expected = "topic=clicks\npartition=3\noffset=100\nindex=0\nattempt=4\ntimestamp=1700000000123\n\
                     key=the key\nheader trace=null\nheader annotated=yes\npartition key kind=test\n";
-    assert_eq!(String::from_utf8_lossy(value), expected);
+    assert_eq!(String::from_utf8_lossy(&seen[0]), expected);
 }
 
 #[test]

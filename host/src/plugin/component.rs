@@ -11,23 +11,18 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::TransformPre;
 use super::bindings::vanne::transform::types::Fields;
 use super::engine::{Engine, hex};
 use super::error::Error;
+use super::exports::Exports;
 use super::instance::Instance;
 use super::output::Identity;
 use super::state::State;
 use super::wasi;
 use crate::config::Limits;
 use crate::record::TopicPartition;
-
-const LIFECYCLE: &str = "vanne:transform/lifecycle";
-const TRANSFORMER: &str = "vanne:transform/transformer";
-/// Versions of the contract that this host calls.
-const VERSIONS: &str = "0.1.";
 
 /// What makes a component into a transform.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +88,8 @@ impl fmt::Display for Digest {
 /// A plugin that can serve.
 pub struct Plugin {
     pub(super) engine: Engine,
-    pub(super) pre: TransformPre<State>,
+    pub(super) pre: InstancePre<State>,
+    pub(super) exports: Exports,
     pub(super) pipeline: String,
     pub(super) transform: String,
     pub(super) config: String,
@@ -142,13 +138,14 @@ impl Plugin {
         let component = engine
             .component(wasm, digest.hex())
             .map_err(|error| Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") })?;
-        check_exports(engine, &component, origin)?;
+        let exports = Exports::find(engine, &component, origin)?;
         check_imports(engine, &component, origin)?;
         let pre = link(engine, &component)
             .map_err(|error| Error::Link { origin: origin.to_owned(), text: format!("{error:#}") })?;
         let mut plugin = Self {
             engine: engine.clone(),
             pre,
+            exports,
             pipeline: spec.pipeline.to_owned(),
             transform: spec.transform.to_owned(),
             config: spec.config.to_owned(),
@@ -242,23 +239,6 @@ fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
     }
 }
 
-fn check_exports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
-    let kind = component.component_type();
-    let names: Vec<_> = kind.exports(engine.wasmtime()).map(|(name, _)| name).collect();
-    let offers = |wanted| names.iter().any(|name| fits(name, wanted, VERSIONS));
-    if offers(LIFECYCLE) && offers(TRANSFORMER) {
-        return Ok(());
-    }
-    let origin = origin.to_owned();
-    let expected = format!("{LIFECYCLE}@{VERSIONS}x` and `{TRANSFORMER}@{VERSIONS}x");
-    let ours: Vec<_> = names.iter().copied().filter(|name| name.starts_with("vanne:transform/")).collect();
-    if ours.is_empty() {
-        Err(Error::NoContract { origin, expected, found: quoted(&names) })
-    } else {
-        Err(Error::ContractVersion { origin, expected, found: quoted(&ours) })
-    }
-}
-
 fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
     let kind = component.component_type();
     let offered = |name: &str| wasi::OFFERED.iter().any(|(wanted, versions)| fits(name, wanted, versions));
@@ -275,13 +255,13 @@ fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result
 }
 
 /// Whether a name such as `wasi:io/poll@0.2.6` is of that interface in one of those versions.
-fn fits(name: &str, wanted: &str, versions: &str) -> bool {
+pub(super) fn fits(name: &str, wanted: &str, versions: &str) -> bool {
     name.split_once('@').is_some_and(|(interface, version)| {
         interface == wanted && version.strip_prefix(versions).is_some_and(|patch| !patch.is_empty())
     })
 }
 
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     if names.is_empty() {
         return String::from("none");
     }
@@ -289,10 +269,10 @@ fn quoted(names: &[&str]) -> String {
     names.join(", ")
 }
 
-fn link(engine: &Engine, component: &Component) -> wasmtime::Result<TransformPre<State>> {
+fn link(engine: &Engine, component: &Component) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasi::add_to_linker(&mut linker)?;
-    TransformPre::new(linker.instantiate_pre(component)?)
+    linker.instantiate_pre(component)
 }
 
 #[cfg(test)]

@@ -1,26 +1,28 @@
 //! One store and one instance: what a lane calls.
 //!
-//! Owns the limits of a call and what a trap is called. Invariant: each call starts with its whole time
-//! limit, and an error other than a wrong count or the plugin's own answer leaves a dead instance.
+//! Owns the limits of a call and what a trap is called; what goes into a call and comes out of it is the
+//! business of each world (`ergonomic`). Invariant: each call starts with its whole time limit, and an
+//! error other than a wrong count or the plugin's own answer leaves a dead instance.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::bindings::Transform;
 use super::bindings::exports::vanne::transform::lifecycle::{Plan, PluginInfo};
-use super::bindings::vanne::transform::types::{BatchError, BatchInfo};
+use super::bindings::vanne::transform::types::BatchInfo;
 use super::component::{Plugin, Reads};
 use super::engine::Engine;
+use super::ergonomic;
 use super::error::{CallError, Error};
-use super::lower::{Lowered, postponement, verdict};
+use super::exports;
 use super::output::Identity;
 use super::state::State;
 use super::verdict::{Inputs, Verdict};
-use crate::record::Failure;
+use crate::record::{Failure, RecordRef};
 
 /// Bytes that one call may give back, and one import may pass: many times a batch, and bounded.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -29,19 +31,21 @@ const FRAMES_MAX: usize = 20;
 
 /// An instance of a plugin, for one lane.
 pub struct Instance {
-    store: Store<State>,
-    transform: Transform,
+    caller: Caller,
+    process: Process,
     reads: Reads,
-    ticks: u64,
-    limit_ms: u64,
-    memory_bytes_max: u64,
+}
+
+/// The function that does the work, by the world that it is of.
+enum Process {
+    Ergonomic(ergonomic::Process),
 }
 
 impl fmt::Debug for Instance {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Instance")
-            .field("identity", &self.store.data().identity)
+            .field("identity", &self.caller.store.data().identity)
             .finish_non_exhaustive()
     }
 }
@@ -49,48 +53,19 @@ impl fmt::Debug for Instance {
 impl Instance {
     /// Makes, describes and configures an instance.
     pub(super) fn start(plugin: &Plugin, identity: Arc<Identity>) -> Result<(Self, PluginInfo, Plan), Error> {
-        let state = State::new(identity, plugin.limits.memory);
-        let mut store = Store::new(plugin.engine.wasmtime(), state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
-        let ticks = Engine::ticks(plugin.limits.timeout);
-        store.set_epoch_deadline(ticks);
         let failed = |step| {
             move |error: CallError| {
                 let transform = plugin.transform.clone();
                 Error::Start { transform, step, text: error.in_full() }
             }
         };
-        let made = plugin.pre.instantiate(&mut store);
-        let limits = (millis(plugin), plugin.limits.memory as u64);
-        let transform =
-            made.map_err(|error| call_error(&store, &error, limits)).map_err(failed("instantiate"))?;
-        let mut instance = Self {
-            store,
-            transform,
-            reads: plugin.reads(),
-            ticks,
-            limit_ms: limits.0,
-            memory_bytes_max: limits.1,
-        };
-        let info = instance.describe().map_err(failed("describe"))?;
-        let plan = instance
-            .configure(&plugin.config)
-            .map_err(failed("configure"))?
-            .map_err(|text| Error::Refused { transform: plugin.transform.clone(), text })?;
-        Ok((instance, info, plan))
-    }
-
-    fn describe(&mut self) -> Result<PluginInfo, CallError> {
-        self.begin(None);
-        let result = self.transform.vanne_transform_lifecycle().call_describe(&mut self.store);
-        self.end(result)
-    }
-
-    fn configure(&mut self, config: &str) -> Result<Result<Plan, String>, CallError> {
-        self.begin(None);
-        let result = self.transform.vanne_transform_lifecycle().call_configure(&mut self.store, config);
-        self.end(result)
+        let mut caller = Caller::new(plugin, identity);
+        let (functions, process) = caller.instantiate(plugin).map_err(failed("instantiate"))?;
+        let (info,) = caller.call(functions.describe, (), None).map_err(failed("describe"))?;
+        let configure: TypedFunc<(&str,), _> = functions.configure;
+        let (plan,) = caller.call(configure, (plugin.config.as_str(),), None).map_err(failed("configure"))?;
+        let plan = plan.map_err(|text| Error::Refused { transform: plugin.transform.clone(), text })?;
+        Ok((Self { caller, process, reads: plugin.reads() }, info, plan))
     }
 
     /// Asks what becomes of the records in `range`, and hands each verdict to `take` in order. Where it
@@ -103,50 +78,95 @@ impl Instance {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError> {
-        let lowered = Lowered::new(inputs, range.clone(), self.reads);
-        if lowered.len() == 0 {
-            range.for_each(|_| take(bad_header()));
-            return Ok(());
-        }
-        let identity = Arc::clone(&self.store.data().identity);
-        let info = BatchInfo {
-            topic: identity.topic.as_deref().unwrap_or_default(),
-            // Kafka's partitions are never negative, though its wire type is signed.
-            partition: identity.partition.unwrap_or(0).unsigned_abs(),
-        };
-        let messages = lowered.messages(inputs, attempt);
-        self.begin(Some(inputs.record(lowered.first())));
-        let transformer = self.transform.vanne_transform_transformer();
-        let result = transformer.call_process(&mut self.store, info, &messages);
-        let outcomes = match self.end(result)? {
-            Ok(outcomes) => outcomes,
-            Err(BatchError::Retry(wish)) => return Err(CallError::Retry(postponement(wish))),
-            Err(BatchError::Fatal(text)) => return Err(CallError::Fatal(text)),
-        };
-        if outcomes.len() != messages.len() {
-            return Err(CallError::WrongCount { expected: messages.len(), got: outcomes.len() });
-        }
-        let mut outcomes = outcomes.into_iter();
-        for position in range {
-            if lowered.skips(position) {
-                take(bad_header());
-            } else if let Some(outcome) = outcomes.next() {
-                take(verdict(outcome));
+        match &mut self.process {
+            Process::Ergonomic(process) => {
+                ergonomic::process(*process, &mut self.caller, self.reads, inputs, range, attempt, take)
             }
         }
-        Ok(())
     }
 
     /// Linear memory that it has grown to; it never shrinks.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.store.data().limiter.memory_bytes()
+        self.caller.store.data().limiter.memory_bytes()
+    }
+}
+
+/// The functions of `lifecycle`.
+struct Lifecycle {
+    describe: TypedFunc<(), (PluginInfo,)>,
+    configure: TypedFunc<(&'static str,), (Result<Plan, String>,)>,
+}
+
+/// The store, and the limits that each call into it has.
+pub(super) struct Caller {
+    store: Store<State>,
+    ticks: u64,
+    limit_ms: u64,
+    memory_bytes_max: u64,
+}
+
+impl Caller {
+    fn new(plugin: &Plugin, identity: Arc<Identity>) -> Self {
+        let state = State::new(identity, plugin.limits.memory);
+        let mut store = Store::new(plugin.engine.wasmtime(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+        Self {
+            store,
+            ticks: Engine::ticks(plugin.limits.timeout),
+            limit_ms: millis(plugin),
+            memory_bytes_max: plugin.limits.memory as u64,
+        }
     }
 
-    fn begin(&mut self, first: Option<crate::record::RecordRef<'_>>) {
-        self.store.data_mut().begin_call(first.as_ref());
+    fn instantiate(&mut self, plugin: &Plugin) -> Result<(Lifecycle, Process), CallError> {
+        self.begin(None);
+        let functions = self.functions(plugin);
+        self.end(functions)
+    }
+
+    fn functions(&mut self, plugin: &Plugin) -> wasmtime::Result<(Lifecycle, Process)> {
+        let store = &mut self.store;
+        let instance = plugin.pre.instantiate(&mut *store)?;
+        let lifecycle = Lifecycle {
+            describe: instance.get_typed_func(&mut *store, plugin.exports.describe)?,
+            configure: instance.get_typed_func(&mut *store, plugin.exports.configure)?,
+        };
+        let process = match &plugin.exports.process {
+            exports::Process::Ergonomic(index) => {
+                Process::Ergonomic(instance.get_typed_func(&mut *store, index)?)
+            }
+        };
+        Ok((lifecycle, process))
+    }
+
+    /// Who is called, for whom.
+    pub(super) fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.store.data().identity)
+    }
+
+    /// Calls a function of the instance: the one place where a guest runs. `first` is the call's first
+    /// record, by which the clock and the random numbers go.
+    pub(super) fn call<P, R>(
+        &mut self,
+        function: TypedFunc<P, R>,
+        params: P,
+        first: Option<&RecordRef<'_>>,
+    ) -> Result<R, CallError>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        self.begin(first);
+        let result = function.call(&mut self.store, params);
+        self.end(result)
+    }
+
+    fn begin(&mut self, first: Option<&RecordRef<'_>>) {
+        self.store.data_mut().begin_call(first);
         self.store.set_epoch_deadline(self.ticks);
     }
 
@@ -157,11 +177,23 @@ impl Instance {
     }
 }
 
+impl Identity {
+    /// What all messages of a call have in common.
+    pub(super) fn batch_info(&self) -> BatchInfo<'_> {
+        BatchInfo {
+            topic: self.topic.as_deref().unwrap_or_default(),
+            // Kafka's partitions are never negative, though its wire type is signed.
+            partition: self.partition.unwrap_or(0).unsigned_abs(),
+        }
+    }
+}
+
 fn millis(plugin: &Plugin) -> u64 {
     u64::try_from(plugin.limits.timeout.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn bad_header() -> Verdict {
+/// The verdict of a record that no plugin can be asked about.
+pub(super) fn bad_header() -> Verdict<'static> {
     Verdict::Fail(Failure {
         code: String::from("BadHeader"),
         detail: String::from("a header's name is not UTF-8, which the plugin contract cannot carry"),

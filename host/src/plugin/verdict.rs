@@ -2,6 +2,8 @@
 //!
 //! Owns the view of a chain's intermediate records (`Inputs`) and the answer for one of them (`Verdict`).
 
+use std::fmt;
+
 use crate::record::{Annotation, Arena, Failure, Headers, Postponement, RecordRef, Transformed};
 
 /// The records that stand before a transform: those of the batch, or those that the transform before it
@@ -87,14 +89,14 @@ fn has_bad_name(headers: Headers<'_>) -> bool {
 }
 
 /// A whole record that a plugin made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Produced {
+#[derive(Clone, Debug, Default)]
+pub struct Produced<'a> {
     /// The key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<&'a [u8]>,
     /// The value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<&'a [u8]>,
     /// The headers, in order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: ProducedHeaders<'a>,
     /// Its time; `None` keeps that of its input.
     pub timestamp_ms: Option<i64>,
     /// The sinks it goes to.
@@ -103,9 +105,45 @@ pub struct Produced {
     pub partition_keys: Vec<(String, String)>,
 }
 
-/// What becomes of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+/// Headers of a record that a plugin made, as either world of the contract gives them.
+#[derive(Clone, Copy, Debug)]
+pub enum ProducedHeaders<'a> {
+    /// In the encoding of an arena.
+    Encoded(Headers<'a>),
+    /// One by one.
+    Listed(&'a [(String, Option<Vec<u8>>)]),
+}
+
+impl Default for ProducedHeaders<'_> {
+    fn default() -> Self {
+        Self::Encoded(Headers::default())
+    }
+}
+
+impl<'a> ProducedHeaders<'a> {
+    /// The headers in order, as name and value.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone {
+        let (encoded, listed) = match self {
+            Self::Encoded(headers) => (headers, &[][..]),
+            Self::Listed(listed) => (Headers::default(), listed),
+        };
+        encoded.iter().chain(listed.iter().map(|(name, value)| (name.as_bytes(), value.as_deref())))
+    }
+}
+
+/// What a record became, handed out one by one: first the outputs, then the failures.
+pub trait Emission: fmt::Debug {
+    /// The next record that goes on instead of it.
+    fn next_output(&mut self) -> Option<Produced<'_>>;
+
+    /// The next one that could not be made, with the part of the record that it is about.
+    fn next_failure(&mut self) -> Option<(Failure, Option<&[u8]>)>;
+}
+
+/// What becomes of one record. It borrows from the plugin's answer, so that bytes are copied once: to
+/// where they are kept.
+#[derive(Debug)]
+pub enum Verdict<'a> {
     /// It goes on unchanged.
     Forward,
     /// It goes on unchanged but for what is added.
@@ -113,17 +151,12 @@ pub enum Verdict {
     /// It goes on with a new value.
     Replace {
         /// The new value; `None` is a tombstone.
-        value: Option<Vec<u8>>,
+        value: Option<&'a [u8]>,
         /// What is added besides.
         annotation: Option<Annotation>,
     },
     /// These go on instead of it.
-    Emit {
-        /// The records.
-        outputs: Vec<Produced>,
-        /// Those that could not be made, with the part of the record that each is about.
-        failures: Vec<(Failure, Option<Vec<u8>>)>,
-    },
+    Emit(&'a mut dyn Emission),
     /// It is filtered out.
     Drop,
     /// It failed.

@@ -227,6 +227,10 @@ impl Search<'_, '_> {
                 }
                 verdict => {
                     fates.add(position, verdict);
+                    if let Some(part) = fates.failed_in_part().filter(|_| stops) {
+                        halt = Some(Halt::Failed(part.condition, part.failure.clone()));
+                        return;
+                    }
                     false
                 }
             };

@@ -299,7 +299,7 @@ impl Call for Instance {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError> {
         Self::process(self, inputs, range, attempt, take)
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attempts::Attempts;
-use crate::plugin::{Inputs, Produced, Verdict};
+use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
     Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, RecordRef, Report, Rest,
     Transformed, Wait,
@@ -101,7 +101,7 @@ impl<'a> Fates<'a> {
 
     /// Takes the verdict of the record at `position`; they come in order. (`fail` comes by [`Fates::fail`],
     /// `retry` by [`Fates::end_before`].)
-    pub(super) fn add(&mut self, position: usize, verdict: Verdict) {
+    pub(super) fn add(&mut self, position: usize, verdict: Verdict<'_>) {
         self.enter(self.inputs.origin(position));
         match verdict {
             Verdict::Forward => self.forward(position, self.annotation_before(position)),
@@ -109,11 +109,17 @@ impl<'a> Fates<'a> {
                 let annotation = self.annotate(position, added);
                 self.forward(position, annotation);
             }
-            Verdict::Replace { value, annotation } => self.replace(position, value.as_deref(), annotation),
-            Verdict::Emit { outputs, failures } => self.emit(position, outputs, failures),
+            Verdict::Replace { value, annotation } => self.replace(position, value, annotation),
+            Verdict::Emit(emission) => self.emit(position, emission),
             Verdict::Drop | Verdict::Retry(_) => {}
             Verdict::Fail(failure) => self.note(position, Blame::of(Condition::ProcessingFailed, failure)),
         }
+    }
+
+    /// The last failure of an output, where the verdict just taken brought one.
+    pub(super) fn failed_in_part(&self) -> Option<&Failed> {
+        let start = self.group.as_ref()?.partial_start;
+        self.step.partial.get(start..)?.last()
     }
 
     /// The record at `position` failed; records come in order, as by [`Fates::add`].
@@ -246,19 +252,19 @@ impl<'a> Fates<'a> {
         self.push(position, source, annotation);
     }
 
-    fn emit(&mut self, position: usize, outputs: Vec<Produced>, failures: Vec<(Failure, Option<Vec<u8>>)>) {
+    fn emit(&mut self, position: usize, emission: &mut dyn Emission) {
         let input = self.inputs.origin(position);
         let record = self.inputs.record(position);
-        for output in outputs {
+        while let Some(output) = emission.next_output() {
             let new = NewRecord {
-                key: output.key.as_deref(),
-                value: output.value.as_deref(),
+                key: output.key,
+                value: output.value,
                 timestamp_ms: output.timestamp_ms.unwrap_or(record.timestamp_ms),
                 ..plain(&record)
             };
-            let headers = output.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref()));
-            if !self.produce(new, headers) {
-                self.fail_in_part(input, output.value, Condition::OutputTooLarge, too_large());
+            if !self.produce(new, output.headers.iter()) {
+                let value = output.value.map(<[u8]>::to_vec);
+                self.fail_in_part(input, value, Condition::OutputTooLarge, too_large());
                 continue;
             }
             let source = self.last_produced();
@@ -268,7 +274,8 @@ impl<'a> Fates<'a> {
             let annotation = self.keep_annotation(annotation);
             self.push(position, source, annotation);
         }
-        for (failure, value) in failures {
+        while let Some((failure, value)) = emission.next_failure() {
+            let value = value.map(<[u8]>::to_vec);
             self.fail_in_part(input, value, Condition::ProcessingFailed, failure);
         }
     }

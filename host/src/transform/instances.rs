@@ -17,7 +17,7 @@ pub(super) trait Call: Send {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError>;
 
     /// Linear memory that it holds.
@@ -71,7 +71,7 @@ impl Slot {
         &mut self,
         make: &dyn Make,
         ask: &Ask<'_>,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<Answer, Error> {
         let call = match &mut self.call {
             Some(call) => call,

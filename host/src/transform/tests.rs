@@ -16,7 +16,7 @@ use super::chain::{Given, Named, StepPace, Stop, run_step};
 use super::instances::{Call, Make};
 use crate::clock::Moment;
 use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
-use crate::plugin::{CallError, Error, Inputs, Produced, Verdict};
+use crate::plugin::{CallError, Emission, Error, Inputs, Produced, Verdict};
 use crate::record::{
     Annotation, Arena, Condition, Failure, NewRecord, Postponement, RecordRef, Rest, Transformed, Wait,
 };
@@ -24,7 +24,57 @@ use crate::record::{
 const LIMIT: Duration = Duration::from_secs(3);
 const NOW: Moment = Moment { wall_ms: 1_000_000_000, running: Duration::from_secs(1_000) };
 
-type Script = Arc<dyn Fn(&RecordRef<'_>) -> Result<Verdict, CallError> + Send + Sync>;
+type Script = Arc<dyn Fn(&RecordRef<'_>) -> Result<Answer, CallError> + Send + Sync>;
+
+/// A verdict that owns what it says.
+enum Answer {
+    Forward,
+    Annotate(Annotation),
+    Replace(Option<Vec<u8>>),
+    /// The values of the outputs, and how many failed.
+    Emit(Vec<Option<Vec<u8>>>, usize),
+    Drop,
+    Fail(Failure),
+    Retry(Postponement),
+}
+
+impl Answer {
+    fn hand(self, take: &mut dyn FnMut(Verdict<'_>)) {
+        match self {
+            Self::Forward => take(Verdict::Forward),
+            Self::Annotate(annotation) => take(Verdict::Annotate(annotation)),
+            Self::Replace(value) => {
+                take(Verdict::Replace { value: value.as_deref(), annotation: None });
+            }
+            Self::Emit(outputs, failures) => {
+                take(Verdict::Emit(&mut Emitted { outputs, emitted: 0, failures }));
+            }
+            Self::Drop => take(Verdict::Drop),
+            Self::Fail(failure) => take(Verdict::Fail(failure)),
+            Self::Retry(wish) => take(Verdict::Retry(wish)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Emitted {
+    outputs: Vec<Option<Vec<u8>>>,
+    emitted: usize,
+    failures: usize,
+}
+
+impl Emission for Emitted {
+    fn next_output(&mut self) -> Option<Produced<'_>> {
+        let value = self.outputs.get(self.emitted)?;
+        self.emitted += 1;
+        Some(Produced { value: value.as_deref(), ..Produced::default() })
+    }
+
+    fn next_failure(&mut self) -> Option<(Failure, Option<&[u8]>)> {
+        self.failures = self.failures.checked_sub(1)?;
+        Some((failure(), Some(b"part")))
+    }
+}
 
 /// Answers by a script for each record; one record's error is the call's.
 struct Double {
@@ -43,7 +93,7 @@ struct Factory {
 }
 
 impl Factory {
-    fn new(script: impl Fn(&RecordRef<'_>) -> Result<Verdict, CallError> + Send + Sync + 'static) -> Self {
+    fn new(script: impl Fn(&RecordRef<'_>) -> Result<Answer, CallError> + Send + Sync + 'static) -> Self {
         Self {
             script: Arc::new(script),
             calls: Arc::default(),
@@ -123,7 +173,7 @@ impl Call for Double {
         inputs: &Inputs<'_>,
         range: Range<usize>,
         _attempt: u32,
-        take: &mut dyn FnMut(Verdict),
+        take: &mut dyn FnMut(Verdict<'_>),
     ) -> Result<(), CallError> {
         assert!(!self.dead, "a dead instance is never called again");
         assert!(!range.is_empty(), "a call has at least one record");
@@ -133,7 +183,7 @@ impl Call for Double {
         let verdicts: Result<Vec<_>, _> = records.map(|record| (self.script)(&record)).collect();
         let verdicts = verdicts.inspect_err(|error| self.dead = error.kills())?;
         self.seen.lock().expect("not poisoned").extend(offsets);
-        verdicts.into_iter().for_each(take);
+        verdicts.into_iter().for_each(|answer| answer.hand(take));
         Ok(())
     }
 
@@ -169,7 +219,7 @@ fn poison(bad: impl IntoIterator<Item = u64>, error: CallError) -> Factory {
     let bad: Vec<u64> = bad.into_iter().collect();
     Factory::new(
         move |record| {
-            if bad.contains(&record.offset) { Err(error.clone()) } else { Ok(Verdict::Forward) }
+            if bad.contains(&record.offset) { Err(error.clone()) } else { Ok(Answer::Forward) }
         },
     )
 }
@@ -239,7 +289,7 @@ fn what_a_used_instance_has_become_is_no_records_fault() {
     let calls = AtomicUsize::new(0);
     // The third call of the first instance traps, whatever it holds.
     let factory = Factory::new(move |_| {
-        if calls.fetch_add(1, Ordering::Relaxed) == 2 { Err(trap()) } else { Ok(Verdict::Forward) }
+        if calls.fetch_add(1, Ordering::Relaxed) == 2 { Err(trap()) } else { Ok(Answer::Forward) }
     });
     let mut lane = factory.lane(Policy::default());
     for _ in 0..4 {
@@ -302,7 +352,7 @@ fn a_call_that_wants_a_retry_postpones_what_is_left() {
     let factory = Factory::new(|record| match record.offset {
         3 => Err(trap()),
         5 => Err(CallError::Retry(wish("Later"))),
-        _ => Ok(Verdict::Forward),
+        _ => Ok(Answer::Forward),
     });
     let result = factory.run(&batch(8), None).expect("runs");
     assert_eq!(inputs(&result.outputs), [0, 1, 2]);
@@ -313,7 +363,7 @@ fn a_call_that_wants_a_retry_postpones_what_is_left() {
 #[test]
 fn a_retry_of_the_first_record_postpones_the_batch() {
     let whole = Factory::new(|_| Err(CallError::Retry(wish("Call"))));
-    let first = Factory::new(|_| Ok(Verdict::Retry(wish("Record"))));
+    let first = Factory::new(|_| Ok(Answer::Retry(wish("Record"))));
     for factory in [whole, first] {
         let result = factory.run(&batch(3), None).expect("postponed");
         assert_eq!((wished(&result), result.outputs.len()), (Some((0, 1)), 0));
@@ -325,8 +375,8 @@ fn a_record_that_always_wants_a_retry_runs_out_of_them_and_the_others_go_on() {
     for is_whole_call in [false, true] {
         let factory = Factory::new(move |record| match record.offset {
             1 if is_whole_call => Err(CallError::Retry(wish("Busy"))),
-            1 => Ok(Verdict::Retry(wish("Busy"))),
-            _ => Ok(Verdict::Forward),
+            1 => Ok(Answer::Retry(wish("Busy"))),
+            _ => Ok(Answer::Forward),
         });
         let mut lane = factory.lane(Policy { retries: Some(2), ..Policy::default() });
         let batch = batch(4);
@@ -356,7 +406,7 @@ fn a_record_that_always_wants_a_retry_runs_out_of_them_and_the_others_go_on() {
 
 #[test]
 fn with_retries_without_end_nothing_runs_out() {
-    let factory = Factory::new(|_| Ok(Verdict::Retry(wish("Busy"))));
+    let factory = Factory::new(|_| Ok(Answer::Retry(wish("Busy"))));
     let mut lane = factory.lane(Policy { retries: None, ..Policy::default() });
     for nth in 1..50 {
         assert_eq!(wished(&lane.run(&batch(2)).expect("runs")), Some((0, nth)));
@@ -370,7 +420,7 @@ fn records_that_are_too_old_are_not_asked_about() {
     for (offset, timestamp_ms) in (0..).zip(times) {
         assert!(arena.push(NewRecord { timestamp_ms, offset, ..NewRecord::default() }, []));
     }
-    let factory = Factory::new(|_| Ok(Verdict::Forward));
+    let factory = Factory::new(|_| Ok(Answer::Forward));
     let age = Some(Duration::from_secs(60));
     let result = factory.lane(Policy { max_record_age: age, ..Policy::default() }).run(&arena).expect("runs");
     assert_eq!((failed(&result), inputs(&result.outputs)), (vec![0, 3], vec![1, 2, 4]));
@@ -382,10 +432,10 @@ fn records_that_are_too_old_are_not_asked_about() {
 fn what_fails_is_dropped_where_the_policy_says_so() {
     let factory = Factory::new(|record| match record.offset {
         0 => Err(trap()),
-        1 => Ok(Verdict::Fail(failure())),
-        2 => Ok(Verdict::Emit { outputs: vec![Produced::default()], failures: vec![(failure(), None)] }),
-        3 => Ok(Verdict::Emit { outputs: Vec::new(), failures: vec![(failure(), None)] }),
-        _ => Ok(Verdict::Forward),
+        1 => Ok(Answer::Fail(failure())),
+        2 => Ok(Answer::Emit(vec![None], 1)),
+        3 => Ok(Answer::Emit(Vec::new(), 1)),
+        _ => Ok(Answer::Forward),
     });
     let policy = Policy { on_error: OnError::Drop, ..Policy::default() };
     let result = factory.lane(policy).run(&batch(5)).expect("runs");
@@ -398,8 +448,8 @@ fn a_failure_stops_the_pipeline_after_what_was_before_it_where_the_policy_says_s
     for error in [Some(trap()), None] {
         let factory = Factory::new(move |record| match (&error, record.offset) {
             (Some(error), 2) => Err(error.clone()),
-            (None, 2) => Ok(Verdict::Fail(failure())),
-            _ => Ok(Verdict::Forward),
+            (None, 2) => Ok(Answer::Fail(failure())),
+            _ => Ok(Answer::Forward),
         });
         let mut lane = factory.lane(Policy { on_error: OnError::Stop, ..Policy::default() });
         let batch = batch(4);
@@ -432,11 +482,10 @@ fn a_call_that_takes_too_long_ends_the_run_until_one_record_is_left() {
 
 #[test]
 fn one_input_of_many_records_that_hangs_is_searched_in_place() {
-    let explode =
-        Factory::new(|_| Ok(Verdict::Emit { outputs: vec![Produced::default(); 8], failures: Vec::new() }));
+    let explode = Factory::new(|_| Ok(Answer::Emit(vec![None; 8], 0)));
     let batch = batch(1);
     let before = explode.run(&batch, None).expect("runs");
-    let hang = Factory::new(|record| if record.index == 3 { Err(timeout()) } else { Ok(Verdict::Forward) });
+    let hang = Factory::new(|record| if record.index == 3 { Err(timeout()) } else { Ok(Answer::Forward) });
     let result = hang.run(&batch, Some(before)).expect("runs");
     assert_eq!((result.outputs.len(), result.partial.len()), (7, 1));
 }
@@ -447,7 +496,7 @@ fn the_lane_is_held_when_most_of_a_thousand_records_fail_and_nothing_of_the_batc
     let mended = Arc::clone(&is_mended);
     let factory = Factory::new(move |_| {
         let fails = !mended.load(Ordering::Relaxed);
-        Ok(if fails { Verdict::Fail(failure()) } else { Verdict::Forward })
+        Ok(if fails { Answer::Fail(failure()) } else { Answer::Forward })
     });
     let mut lane = factory.lane(Policy::default());
     let (small, large) = (batch(900), batch(10_000));
@@ -505,12 +554,12 @@ fn annotations_add_up_along_a_chain_and_emit_starts_anew() {
     let second = annotation("", "2", "two");
     let (one, two) = (first.clone(), second.clone());
     let batch = batch(3);
-    let before = Factory::new(move |_| Ok(Verdict::Annotate(one.clone()))).run(&batch, None).expect("runs");
+    let before = Factory::new(move |_| Ok(Answer::Annotate(one.clone()))).run(&batch, None).expect("runs");
     let after = Factory::new(move |record| {
         Ok(match record.offset {
-            0 => Verdict::Annotate(two.clone()),
-            1 => Verdict::Replace { value: Some(b"new".to_vec()), annotation: None },
-            _ => Verdict::Emit { outputs: vec![Produced::default()], failures: Vec::new() },
+            0 => Answer::Annotate(two.clone()),
+            1 => Answer::Replace(Some(b"new".to_vec())),
+            _ => Answer::Emit(vec![None], 0),
         })
     });
     let result = after.run(&batch, Some(before)).expect("runs");
@@ -527,24 +576,22 @@ fn annotations_add_up_along_a_chain_and_emit_starts_anew() {
 }
 
 /// What a scripted transform does with a record, by number.
-fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Verdict, CallError> {
-    let produced = |nth: u8| Produced { value: Some(vec![nth]), ..Produced::default() };
-    let emit = |outputs: u8, failures: usize| Verdict::Emit {
-        outputs: (0..outputs).map(produced).collect(),
-        failures: vec![(failure(), Some(b"part".to_vec())); failures],
+fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Answer, CallError> {
+    let emit = |outputs: u8, failures: usize| {
+        Answer::Emit((0..outputs).map(|nth| Some(vec![nth])).collect(), failures)
     };
     Ok(match action {
-        0..=2 => Verdict::Forward,
-        3 => Verdict::Drop,
-        4 => Verdict::Fail(failure()),
-        5 => Verdict::Replace { value: record.value.map(|value| [value, b"!"].concat()), annotation: None },
+        0..=2 => Answer::Forward,
+        3 => Answer::Drop,
+        4 => Answer::Fail(failure()),
+        5 => Answer::Replace(record.value.map(|value| [value, b"!"].concat())),
         6 => emit(0, 0),
         7 => emit(1, 1),
         8 => emit(3, 0),
         9 => emit(2, 2),
         10 => emit(0, 1),
         11 => return Err(trap()),
-        _ => Verdict::Retry(wish("Later")),
+        _ => Answer::Retry(wish("Later")),
     })
 }
 

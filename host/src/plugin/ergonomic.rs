@@ -1,17 +1,62 @@
-//! The seam between the contract's types and `record`'s: borrowed on the way in, moved on the way out.
+//! The world `transform`: a list of messages in, a list of outcomes out.
 //!
-//! Owns what a plugin gets to see of a record (only what its plan reads) and how annotations of earlier
-//! transforms are folded in.
+//! Owns the seam between its types and `record`'s, borrowed both ways: what a plugin gets to see of a
+//! record (only what its plan reads) and how annotations of earlier transforms are folded in.
 
 use std::ops::Range;
 
+use wasmtime::component::TypedFunc;
+
 use super::bindings::vanne::transform::types as wit;
 use super::component::Reads;
-use super::verdict::{Inputs, Produced, Verdict};
+use super::error::CallError;
+use super::instance::{Caller, bad_header};
+use super::verdict::{Emission, Inputs, Produced, ProducedHeaders, Verdict};
 use crate::record::{Annotation, Failure, Postponement};
 
+type Params<'a> = (wit::BatchInfo<'a>, &'a [wit::Message<'a>]);
+type Answer = (Result<Vec<wit::Outcome>, wit::BatchError>,);
+/// `transformer.process`.
+pub(super) type Process = TypedFunc<Params<'static>, Answer>;
+
+/// Asks what becomes of the records in `range`, and hands each verdict to `take` in order. Where it
+/// fails, `take` was not called.
+pub(super) fn process(
+    process: Process,
+    caller: &mut Caller,
+    reads: Reads,
+    inputs: &Inputs<'_>,
+    range: Range<usize>,
+    attempt: u32,
+    take: &mut dyn FnMut(Verdict<'_>),
+) -> Result<(), CallError> {
+    let lowered = Lowered::new(inputs, range.clone(), reads);
+    if lowered.len() == 0 {
+        range.for_each(|_| take(bad_header()));
+        return Ok(());
+    }
+    let messages = lowered.messages(inputs, attempt);
+    let identity = caller.identity();
+    let process: TypedFunc<Params<'_>, Answer> = process;
+    let first = inputs.record(lowered.first());
+    let (answer,) = caller.call(process, (identity.batch_info(), &messages), Some(&first))?;
+    let outcomes = answer.map_err(batch_error)?;
+    if outcomes.len() != messages.len() {
+        return Err(CallError::WrongCount { expected: messages.len(), got: outcomes.len() });
+    }
+    let mut outcomes = outcomes.into_iter();
+    for position in range {
+        if lowered.skips(position) {
+            take(bad_header());
+        } else if let Some(outcome) = outcomes.next() {
+            hand(outcome, take);
+        }
+    }
+    Ok(())
+}
+
 /// The lists inside the messages of a call, flat, so that a message borrows its part of each.
-pub(super) struct Lowered<'a> {
+struct Lowered<'a> {
     range: Range<usize>,
     reads: Reads,
     headers: Vec<wit::HeaderParam<'a>>,
@@ -25,7 +70,7 @@ pub(super) struct Lowered<'a> {
 }
 
 impl<'a> Lowered<'a> {
-    pub(super) fn new(inputs: &Inputs<'a>, range: Range<usize>, reads: Reads) -> Self {
+    fn new(inputs: &Inputs<'a>, range: Range<usize>, reads: Reads) -> Self {
         let mut lowered = Self {
             range: range.clone(),
             reads,
@@ -82,22 +127,22 @@ impl<'a> Lowered<'a> {
     }
 
     /// Number of messages.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.range.len() - self.skipped.len()
     }
 
     /// Position of the first message; there must be one.
-    pub(super) fn first(&self) -> usize {
+    fn first(&self) -> usize {
         self.range.clone().find(|position| !self.skips(*position)).unwrap_or(self.range.start)
     }
 
     /// Whether the record at `position` is not among the messages.
-    pub(super) fn skips(&self, position: usize) -> bool {
+    fn skips(&self, position: usize) -> bool {
         !self.skipped.is_empty() && self.skipped.binary_search(&position).is_ok()
     }
 
     /// The messages; `inputs` are those that this was made of.
-    pub(super) fn messages<'m>(&'m self, inputs: &Inputs<'m>, attempt: u32) -> Vec<wit::Message<'m>> {
+    fn messages<'m>(&'m self, inputs: &Inputs<'m>, attempt: u32) -> Vec<wit::Message<'m>> {
         let positions = self.range.clone().filter(|position| !self.skips(*position));
         positions.map(|position| self.message(inputs, position, attempt)).collect()
     }
@@ -121,24 +166,66 @@ impl<'a> Lowered<'a> {
     }
 }
 
-pub(super) fn verdict(outcome: wit::Outcome) -> Verdict {
+fn hand(outcome: wit::Outcome, take: &mut dyn FnMut(Verdict<'_>)) {
     match outcome {
-        wit::Outcome::Forward => Verdict::Forward,
-        wit::Outcome::Annotate(added) => Verdict::Annotate(annotation(added)),
+        wit::Outcome::Forward => take(Verdict::Forward),
+        wit::Outcome::Annotate(added) => take(Verdict::Annotate(annotation(added))),
         wit::Outcome::Replace(replacement) => {
-            Verdict::Replace { value: replacement.value, annotation: replacement.annotation.map(annotation) }
+            let annotation = replacement.annotation.map(annotation);
+            take(Verdict::Replace { value: replacement.value.as_deref(), annotation });
         }
-        wit::Outcome::Emit(emission) => Verdict::Emit {
-            outputs: emission.outputs.into_iter().map(produced).collect(),
-            failures: emission
-                .failures
-                .into_iter()
-                .map(|partial| (failure(partial.failure), partial.value))
-                .collect(),
-        },
-        wit::Outcome::Drop => Verdict::Drop,
-        wit::Outcome::Fail(why) => Verdict::Fail(failure(why)),
-        wit::Outcome::Retry(wish) => Verdict::Retry(postponement(wish)),
+        wit::Outcome::Emit(emission) => take(Verdict::Emit(&mut Emitted {
+            outputs: emission.outputs.into_iter(),
+            failures: emission.failures.into_iter(),
+            lent: Lent::default(),
+        })),
+        wit::Outcome::Drop => take(Verdict::Drop),
+        wit::Outcome::Fail(why) => take(Verdict::Fail(failure(why))),
+        wit::Outcome::Retry(wish) => take(Verdict::Retry(postponement(wish))),
+    }
+}
+
+/// An emission, handed out one by one.
+#[derive(Debug)]
+struct Emitted {
+    outputs: std::vec::IntoIter<wit::Output>,
+    failures: std::vec::IntoIter<wit::Partial>,
+    lent: Lent,
+}
+
+/// What the output, or failure, that was handed out last borrows from.
+#[derive(Debug, Default)]
+struct Lent {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Emission for Emitted {
+    fn next_output(&mut self) -> Option<Produced<'_>> {
+        let output = self.outputs.next()?;
+        self.lent = Lent { key: output.key, value: output.value, headers: headers(output.headers) };
+        Some(Produced {
+            key: self.lent.key.as_deref(),
+            value: self.lent.value.as_deref(),
+            headers: ProducedHeaders::Listed(&self.lent.headers),
+            timestamp_ms: output.timestamp_ms,
+            routes: output.routes,
+            partition_keys: keys(output.partition_keys),
+        })
+    }
+
+    fn next_failure(&mut self) -> Option<(Failure, Option<&[u8]>)> {
+        let partial = self.failures.next()?;
+        self.lent.value = partial.value;
+        Some((failure(partial.failure), self.lent.value.as_deref()))
+    }
+}
+
+pub(super) fn batch_error(error: wit::BatchError) -> CallError {
+    match error {
+        wit::BatchError::Retry(wish) => CallError::Retry(postponement(wish)),
+        wit::BatchError::Fatal(text) => CallError::Fatal(text),
     }
 }
 
@@ -155,17 +242,6 @@ fn annotation(added: wit::Annotation) -> Annotation {
         routes: added.routes,
         partition_keys: keys(added.partition_keys),
         headers: headers(added.headers),
-    }
-}
-
-fn produced(output: wit::Output) -> Produced {
-    Produced {
-        key: output.key,
-        value: output.value,
-        headers: headers(output.headers),
-        timestamp_ms: output.timestamp_ms,
-        routes: output.routes,
-        partition_keys: keys(output.partition_keys),
     }
 }
 

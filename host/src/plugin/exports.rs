@@ -1,0 +1,63 @@
+//! What a component exports: whether it is a transform of this contract, and where its functions are.
+//!
+//! Owns the names of the contract's exports and the choice between its worlds. Invariant: `Exports` that
+//! exist name functions that the component has; whether they are of the contract's types is checked when
+//! an instance is made.
+
+use wasmtime::component::{Component, ComponentExportIndex};
+
+use super::component::{fits, quoted};
+use super::engine::Engine;
+use super::error::Error;
+
+const LIFECYCLE: &str = "vanne:transform/lifecycle";
+const TRANSFORMER: &str = "vanne:transform/transformer";
+/// Versions of the contract that this host calls.
+const VERSIONS: &str = "0.1.";
+
+/// Where the functions of a transform are.
+pub(super) struct Exports {
+    pub(super) describe: ComponentExportIndex,
+    pub(super) configure: ComponentExportIndex,
+    pub(super) process: Process,
+}
+
+/// The function that does the work, by the world that it is of.
+pub(super) enum Process {
+    Ergonomic(ComponentExportIndex),
+}
+
+impl Exports {
+    /// Finds them.
+    pub(super) fn find(engine: &Engine, component: &Component, origin: &str) -> Result<Self, Error> {
+        let kind = component.component_type();
+        let names: Vec<_> = kind.exports(engine.wasmtime()).map(|(name, _)| name).collect();
+        let named = |wanted| names.iter().copied().find(|name| fits(name, wanted, VERSIONS));
+        let (Some(lifecycle), Some(transformer)) = (named(LIFECYCLE), named(TRANSFORMER)) else {
+            return Err(no_contract(&names, origin));
+        };
+        let function = |interface: &str, name: &str| {
+            let instance = component.get_export_index(None, interface);
+            instance.and_then(|instance| component.get_export_index(Some(&instance), name)).ok_or_else(|| {
+                let text = format!("`{interface}` has no function `{name}`");
+                Error::Link { origin: origin.to_owned(), text }
+            })
+        };
+        Ok(Self {
+            describe: function(lifecycle, "describe")?,
+            configure: function(lifecycle, "configure")?,
+            process: Process::Ergonomic(function(transformer, "process")?),
+        })
+    }
+}
+
+fn no_contract(names: &[&str], origin: &str) -> Error {
+    let origin = origin.to_owned();
+    let expected = format!("{LIFECYCLE}@{VERSIONS}x` and `{TRANSFORMER}@{VERSIONS}x");
+    let ours: Vec<_> = names.iter().copied().filter(|name| name.starts_with("vanne:transform/")).collect();
+    if ours.is_empty() {
+        Error::NoContract { origin, expected, found: quoted(names) }
+    } else {
+        Error::ContractVersion { origin, expected, found: quoted(&ours) }
+    }
+}
