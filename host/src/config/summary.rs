@@ -5,8 +5,8 @@
 use std::fmt::{self, Display};
 
 use super::model::{
-    Batch, Broker, Compression, Cut, FeedFrom, Format, Host, Location, ObjectSink, Pipeline, Sink, Source,
-    Start, Transform,
+    Batch, Broker, Compression, Cut, FeedFrom, Format, Host, Location, ObjectSink, OnError, OnFatal,
+    Pipeline, Policy, Sink, Source, Start, Transform,
 };
 use super::raw::defaults;
 use super::units::{show_duration, show_size};
@@ -121,12 +121,49 @@ fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) ->
         marked(&memory, &defaults::GUEST_MEMORY, show_size(memory)),
         marked(&timeout, &defaults::TIMEOUT, show_duration(timeout)),
     )?;
+    write_policy(formatter, &transform.policy)?;
     match &transform.build {
         Some(build) => {
             writeln!(formatter, "          built by `{}` in {}", build.command, build.dir.display())
         }
         None => Ok(()),
     }
+}
+
+fn write_policy(formatter: &mut fmt::Formatter<'_>, policy: &Policy) -> fmt::Result {
+    let default = Policy::default();
+    let retries = policy.retries.map_or_else(|| "without end".into(), |retries| retries.to_string());
+    let age = policy.max_record_age.map_or_else(|| "any age".into(), show_duration);
+    let on_error = match policy.on_error {
+        OnError::DeadLetter => "dead-letter",
+        OnError::Drop => "drop",
+        OnError::Stop => "stop",
+    };
+    let on_fatal = match policy.on_fatal {
+        OnFatal::Bisect => "bisect",
+        OnFatal::Stop => "stop",
+    };
+    let breaker = policy.circuit_breaker.as_ref().map_or_else(
+        || "never held".into(),
+        |breaker| {
+            format!(
+                "held for {} when {}% of {} records fail in {}",
+                show_duration(breaker.pause),
+                breaker.max_failures_percent,
+                breaker.records,
+                show_duration(breaker.window)
+            )
+        },
+    );
+    writeln!(
+        formatter,
+        "          retries {}, {}, on_error {}, on_fatal {}, {}",
+        marked(&policy.retries, &default.retries, retries),
+        marked(&policy.max_record_age, &default.max_record_age, age),
+        marked(&policy.on_error, &default.on_error, on_error),
+        marked(&policy.on_fatal, &default.on_fatal, on_fatal),
+        marked(&policy.circuit_breaker, &default.circuit_breaker, breaker),
+    )
 }
 
 fn write_sink(formatter: &mut fmt::Formatter<'_>, name: &str, sink: &ObjectSink) -> fmt::Result {

@@ -531,8 +531,8 @@ fn calls_that_hang_one_after_another_hold_the_lane_and_one_record_does_not() {
         }
         Err(stop) => Some(stop),
     });
-    assert!(matches!(held, Some(Stop::Held { cause: Cause::Timeouts { calls: 20 }, .. })), "{held:?}");
-    assert_eq!(dead, 19);
+    assert!(matches!(held, Some(Stop::Held { cause: Cause::Timeouts { calls: 22 }, .. })), "{held:?}");
+    assert_eq!(dead, 21);
     let never = CircuitBreaker { records: u64::MAX, ..CircuitBreaker::default() };
     let one = poison([0], timeout());
     let mut lane = one.lane(Policy { circuit_breaker: Some(never), ..Policy::default() });

@@ -9,6 +9,7 @@ mod cut;
 mod expand;
 mod item;
 mod pipeline;
+mod policy;
 mod properties;
 mod sinks;
 mod source;

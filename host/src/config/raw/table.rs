@@ -8,7 +8,7 @@ use crate::config::error::{Problems, Wrong, shown};
 use crate::config::units;
 
 /// Every table and its keys: what is refused as unknown, and what is suggested instead.
-const TABLES: [(&str, &[&str]); 11] = [
+const TABLES: [(&str, &[&str]); 12] = [
     (
         "",
         &[
@@ -28,7 +28,22 @@ const TABLES: [(&str, &[&str]); 11] = [
     ("source.feed", &["file", "generate", "records", "seed"]),
     ("batch", &["size", "records", "window"]),
     ("cut", &["interval", "size", "records", "min_size", "max_interval"]),
-    ("transforms", &["name", "plugin", "build", "config", "limits"]),
+    (
+        "transforms",
+        &[
+            "name",
+            "plugin",
+            "build",
+            "config",
+            "limits",
+            "retries",
+            "max_record_age",
+            "on_error",
+            "on_fatal",
+            "circuit_breaker",
+        ],
+    ),
+    ("transforms.circuit_breaker", &["max_failures", "records", "window", "pause"]),
     ("transforms.build", &["command", "dir"]),
     ("transforms.limits", &["memory", "timeout"]),
     ("sinks.NAME", &["type", "url", "options", "prefix", "format", "compression", "buffer", "default"]),
