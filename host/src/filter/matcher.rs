@@ -142,8 +142,7 @@ impl Constant {
     pub(super) fn number(&self) -> Number<'_> {
         match self.whole {
             Some(whole) => Number::Whole(whole),
-            // Checked when it was made; a number that equals nothing written is as good as none.
-            None => Number::parse(self.text.as_bytes()).unwrap_or(Number::Whole(0)),
+            None => Number::parse(self.text.as_bytes()).expect("`new` has read the same text as a number"),
         }
     }
 }

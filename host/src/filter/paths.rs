@@ -230,7 +230,7 @@ impl Paths {
         let bit = self.bits;
         if bit >= BITS_MAX {
             return path.wrong(
-                "too many keys in all patterns together: some 250 fit",
+                "too many keys in all patterns together: 512 fit, and one with `{\"exists\": false}` counts twice",
                 "keep a list of values in one key, or filter in a transform",
             );
         }

@@ -3,6 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::{Filter, Verdict};
@@ -170,11 +172,11 @@ fn question() -> impl Strategy<Value = Value> {
 }
 
 fn pattern() -> impl Strategy<Value = Value> {
-    let list = vec(question(), 1..3).prop_map(Value::from);
+    let list = vec(question(), 1..3).prop_map(Value::from).boxed();
     let members = |part: BoxedStrategy<Value>| {
         vec((name(), part), 1..4).prop_map(|members| members.into_iter().collect::<Value>()).boxed()
     };
-    let object = members(list.clone().boxed());
+    let object = members(list.clone());
     object.prop_recursive(4, 24, 3, move |inner| {
         let part = prop_oneof![2 => list.clone(), 1 => inner.clone()].boxed();
         let branches = vec(inner, 2..4).prop_map(Value::from);
@@ -219,6 +221,19 @@ fn decide(filter: &Filter, value: &[u8]) -> Verdict {
     filter.matches(&arena.record(0), &TopicPartition { topic: "t".into(), partition: 0 })
 }
 
+/// Or the comparison below would say nothing.
+#[test]
+fn generated_patterns_match_some_of_the_generated_values() {
+    const CASES: usize = 1_000;
+    let mut runner = TestRunner::deterministic();
+    let matching = (0..CASES).filter(|_| {
+        let pair = (pattern(), value()).new_tree(&mut runner).expect("a case").current();
+        object_matches(&pair.0, &[&pair.1])
+    });
+    let matching = matching.count();
+    assert!((CASES / 20..CASES * 19 / 20).contains(&matching), "{matching} of {CASES} match");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
@@ -232,7 +247,8 @@ proptest! {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let filter = Filter::parse(&texts).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let text = rendered(&value, salt);
-        prop_assert_eq!(serde_json::from_str::<Value>(&text).ok().as_ref(), Some(&value), "{}", text);
+        let read = serde_json::from_str::<Value>(&text).ok();
+        prop_assert_eq!(read.as_ref(), Some(&value), "{}", text);
         let expected = patterns.iter().any(|pattern| object_matches(pattern, &[&value]));
         let expected = if expected { Verdict::Match } else { Verdict::NoMatch };
         prop_assert_eq!(decide(&filter, text.as_bytes()), expected, "{:?} on {}", texts, text);

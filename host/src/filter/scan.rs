@@ -105,7 +105,8 @@ impl<'a> Scan<'a> {
             if this.objects.iter().all(|(_, hit)| self.bits.get(*hit)) {
                 self.depth -= 1;
                 self.scanner.pass_rest_of_object(self.depth)?;
-                return self.after_object(node, this);
+                self.after_object(node, this);
+                return Ok(());
             }
             match self.scanner.skip_space() {
                 Some(b',') => {
@@ -118,7 +119,8 @@ impl<'a> Scan<'a> {
             }
         }
         self.leave();
-        self.after_object(node, this)
+        self.after_object(node, this);
+        Ok(())
     }
 
     /// Passes a name and its value.
@@ -134,12 +136,11 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn after_object(&mut self, node: usize, this: &Node) -> Result<(), NotJson> {
+    fn after_object(&mut self, node: usize, this: &Node) {
         self.conclude(node, this, Condition::holds);
         if let Some(seen) = this.seen_object {
             self.bits.set(seen);
         }
-        Ok(())
     }
 
     /// Notes which rules of the object that is being read hold.
