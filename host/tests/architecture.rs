@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LEAVES: [&str; 8] = ["clock", "codec", "config", "crash", "record", "retry", "store", "telemetry"];
+const LEAVES: [&str; 9] =
+    ["clock", "codec", "config", "crash", "filter", "record", "retry", "store", "telemetry"];
 const STAGES: [&str; 5] = ["batch", "ledger", "plugin", "sink", "source"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -22,6 +22,8 @@ pub struct Pipeline {
     pub batch: Batch,
     /// When a range ends.
     pub cut: Cut,
+    /// Which records are taken; `None`: all.
+    pub filter: Option<Filter>,
     /// What happens to records, in order.
     pub transforms: Vec<Transform>,
     /// Where they go, by name.
@@ -130,6 +132,24 @@ pub struct Cut {
     pub min_size: u64,
     /// But not longer than this (default 900 s, or `interval` where that is longer); never less than `interval`.
     pub max_interval: Duration,
+}
+
+/// The `[filter]` table.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// JSON texts, one of which must match; [`crate::filter::Filter::parse`] takes them.
+    pub patterns: Vec<String>,
+    /// What becomes of a record whose value or key a pattern looks into though it is not JSON.
+    pub not_json: NotJson,
+}
+
+/// What becomes of a record that can't be filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotJson {
+    /// It is dropped, as AWS does.
+    Drop,
+    /// It becomes a dead letter.
+    DeadLetter,
 }
 
 /// One of `[[transforms]]`. `Debug` hides `config`, which may hold a secret.

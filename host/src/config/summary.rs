@@ -4,9 +4,10 @@
 
 use std::fmt::{self, Display};
 
+use super::error::shown;
 use super::model::{
-    Batch, Broker, Compression, Cut, FeedFrom, Format, Host, Location, ObjectSink, OnError, OnFatal,
-    Pipeline, Policy, Sink, Source, Start, Transform,
+    Batch, Broker, Compression, Cut, FeedFrom, Filter, Format, Host, Location, NotJson, ObjectSink, OnError,
+    OnFatal, Pipeline, Policy, Sink, Source, Start, Transform,
 };
 use super::raw::defaults;
 use super::units::{show_duration, show_size};
@@ -26,6 +27,9 @@ impl Display for Summary<'_> {
         write_source(formatter, pipeline)?;
         write_batch(formatter, &pipeline.batch)?;
         write_cut(formatter, &pipeline.cut)?;
+        if let Some(filter) = &pipeline.filter {
+            write_filter(formatter, filter)?;
+        }
         if pipeline.transforms.is_empty() {
             writeln!(formatter, "run       nothing: records pass unchanged")?;
         }
@@ -110,6 +114,18 @@ fn write_cut(formatter: &mut fmt::Formatter<'_>, cut: &Cut) -> fmt::Result {
         marked(&cut.min_size, &defaults::MIN_SIZE, show_size(cut.min_size)),
         marked(&cut.max_interval, &defaults::MAX_INTERVAL, show_duration(cut.max_interval)),
     )
+}
+
+fn write_filter(formatter: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Result {
+    for (nth, pattern) in filter.patterns.iter().enumerate() {
+        let label = if nth == 0 { "take      only" } else { "          or" };
+        writeln!(formatter, "{label} {}", shown(pattern))?;
+    }
+    let not_json = match filter.not_json {
+        NotJson::Drop => "drop",
+        NotJson::DeadLetter => "dead-letter",
+    };
+    writeln!(formatter, "          not_json {}", marked(&filter.not_json, &NotJson::Drop, not_json))
 }
 
 fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) -> fmt::Result {

@@ -7,6 +7,7 @@
 
 mod cut;
 mod expand;
+mod filter;
 mod item;
 mod pipeline;
 mod policy;

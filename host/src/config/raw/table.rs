@@ -8,7 +8,7 @@ use crate::config::error::{Problems, Wrong, shown};
 use crate::config::units;
 
 /// Every table and its keys: what is refused as unknown, and what is suggested instead.
-const TABLES: [(&str, &[&str]); 12] = [
+const TABLES: [(&str, &[&str]); 13] = [
     (
         "",
         &[
@@ -17,6 +17,7 @@ const TABLES: [(&str, &[&str]); 12] = [
             "source",
             "batch",
             "cut",
+            "filter",
             "transforms",
             "sinks",
             "dead_letter",
@@ -28,6 +29,7 @@ const TABLES: [(&str, &[&str]); 12] = [
     ("source.feed", &["file", "generate", "records", "seed"]),
     ("batch", &["size", "records", "window"]),
     ("cut", &["interval", "size", "records", "min_size", "max_interval"]),
+    ("filter", &["patterns", "not_json"]),
     (
         "transforms",
         &[

@@ -124,7 +124,7 @@ fn object(entries: &Entries, problems: &Problems<'_>) -> Map<String, Json> {
     entries.iter().map(|(key, entry)| (key.clone(), json(&entry.item, problems))).collect()
 }
 
-fn json(item: &Item, problems: &Problems<'_>) -> Json {
+pub(super) fn json(item: &Item, problems: &Problems<'_>) -> Json {
     match &item.value {
         Value::Text(text) => Json::String(text.value.clone()),
         Value::Time(time) => Json::String(time.clone()),
