@@ -233,7 +233,7 @@ pub(super) fn postponement(wish: wit::Postponement) -> Postponement {
     Postponement { code: wish.code, reason: wish.reason, after_ms: wish.after_ms }
 }
 
-fn failure(why: wit::Failure) -> Failure {
+pub(super) fn failure(why: wit::Failure) -> Failure {
     Failure { code: why.code, detail: why.detail }
 }
 

@@ -147,6 +147,18 @@ pub enum CallError {
         /// Outcomes that came back.
         got: usize,
     },
+    /// The answer breaks a rule of the contract.
+    #[error("the plugin's answer breaks the contract: {}, expected {expected}, found {found}", place(field, *position))]
+    BadResponse {
+        /// Which list of the answer.
+        field: &'static str,
+        /// Which of its entries; `None`: the list as a whole.
+        position: Option<usize>,
+        /// What the contract says.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
     /// More bytes came back than a call may give.
     #[error("the plugin gave more than the {limit_bytes} bytes that one call may give")]
     OutputTooLarge {
@@ -170,6 +182,7 @@ impl CallError {
             Self::Timeout { .. } => "PluginTimeout",
             Self::OutOfMemory { .. } => "PluginOutOfMemory",
             Self::WrongCount { .. } => "WrongCount",
+            Self::BadResponse { .. } => "BadResponse",
             Self::OutputTooLarge { .. } => "OutputTooLarge",
             Self::Retry(_) => "PluginRetry",
             Self::Fatal(_) => "PluginFatal",
@@ -218,10 +231,17 @@ impl CallError {
             Self::Trap { .. } | Self::Timeout { .. } | Self::OutOfMemory { .. } => true,
             // The results were being read when the limit was passed: the guest never got to free them.
             Self::OutputTooLarge { .. } => true,
-            // It lost count of its messages, so that nothing it holds is sure.
-            Self::WrongCount { .. } => true,
+            // It lost count of its messages, or worse, so that nothing it holds is sure.
+            Self::WrongCount { .. } | Self::BadResponse { .. } => true,
             Self::Retry(_) | Self::Fatal(_) => false,
         }
+    }
+}
+
+fn place(field: &str, position: Option<usize>) -> String {
+    match position {
+        Some(position) => format!("`{field}` at position {position}"),
+        None => format!("`{field}`"),
     }
 }
 

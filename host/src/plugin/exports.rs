@@ -12,6 +12,7 @@ use super::error::Error;
 
 const LIFECYCLE: &str = "vanne:transform/lifecycle";
 const TRANSFORMER: &str = "vanne:transform/transformer";
+const COLUMNAR: &str = "vanne:transform/columnar";
 /// Versions of the contract that this host calls.
 const VERSIONS: &str = "0.1.";
 
@@ -25,15 +26,17 @@ pub(super) struct Exports {
 /// The function that does the work, by the world that it is of.
 pub(super) enum Process {
     Ergonomic(ComponentExportIndex),
+    Columnar(ComponentExportIndex),
 }
 
 impl Exports {
-    /// Finds them.
+    /// Finds them. Of both worlds the columnar one wins: it says the same for less.
     pub(super) fn find(engine: &Engine, component: &Component, origin: &str) -> Result<Self, Error> {
         let kind = component.component_type();
         let names: Vec<_> = kind.exports(engine.wasmtime()).map(|(name, _)| name).collect();
         let named = |wanted| names.iter().copied().find(|name| fits(name, wanted, VERSIONS));
-        let (Some(lifecycle), Some(transformer)) = (named(LIFECYCLE), named(TRANSFORMER)) else {
+        let (columnar, transformer) = (named(COLUMNAR), named(TRANSFORMER));
+        let (Some(lifecycle), Some(interface)) = (named(LIFECYCLE), columnar.or(transformer)) else {
             return Err(no_contract(&names, origin));
         };
         let function = |interface: &str, name: &str| {
@@ -43,17 +46,22 @@ impl Exports {
                 Error::Link { origin: origin.to_owned(), text }
             })
         };
+        let process = function(interface, "process")?;
         Ok(Self {
             describe: function(lifecycle, "describe")?,
             configure: function(lifecycle, "configure")?,
-            process: Process::Ergonomic(function(transformer, "process")?),
+            process: match columnar {
+                Some(_) => Process::Columnar(process),
+                None => Process::Ergonomic(process),
+            },
         })
     }
 }
 
 fn no_contract(names: &[&str], origin: &str) -> Error {
     let origin = origin.to_owned();
-    let expected = format!("{LIFECYCLE}@{VERSIONS}x` and `{TRANSFORMER}@{VERSIONS}x");
+    let expected =
+        format!("{LIFECYCLE}@{VERSIONS}x` and `{COLUMNAR}@{VERSIONS}x` or `{TRANSFORMER}@{VERSIONS}x");
     let ours: Vec<_> = names.iter().copied().filter(|name| name.starts_with("vanne:transform/")).collect();
     if ours.is_empty() {
         Error::NoContract { origin, expected, found: quoted(names) }

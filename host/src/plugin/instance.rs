@@ -1,8 +1,8 @@
 //! One store and one instance: what a lane calls.
 //!
 //! Owns the limits of a call and what a trap is called; what goes into a call and comes out of it is the
-//! business of each world (`ergonomic`). Invariant: each call starts with its whole time limit, and an
-//! error other than a wrong count or the plugin's own answer leaves a dead instance.
+//! business of each world (`ergonomic`, `columnar`). Invariant: each call starts with its whole time
+//! limit, and an error other than a wrong or malformed answer or the plugin's own leaves a dead instance.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +14,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::bindings::exports::vanne::transform::lifecycle::{Plan, PluginInfo};
 use super::bindings::vanne::transform::types::BatchInfo;
+use super::columnar::Columnar;
 use super::component::{Plugin, Reads};
 use super::engine::Engine;
 use super::ergonomic;
@@ -25,7 +26,7 @@ use super::verdict::{Inputs, Verdict};
 use crate::record::{Failure, RecordRef};
 
 /// Bytes that one call may give back, and one import may pass: many times a batch, and bounded.
-const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Functions of a backtrace that are kept.
 const FRAMES_MAX: usize = 20;
 
@@ -39,6 +40,7 @@ pub struct Instance {
 /// The function that does the work, by the world that it is of.
 enum Process {
     Ergonomic(ergonomic::Process),
+    Columnar(Box<Columnar>),
 }
 
 impl fmt::Debug for Instance {
@@ -83,6 +85,9 @@ impl Instance {
         match &mut self.process {
             Process::Ergonomic(process) => {
                 ergonomic::process(*process, &mut self.caller, self.reads, inputs, range, attempt, take)
+            }
+            Process::Columnar(columnar) => {
+                columnar.process(&mut self.caller, self.reads, inputs, range, attempt, take)
             }
         }
     }
@@ -139,6 +144,10 @@ impl Caller {
             exports::Process::Ergonomic(index) => {
                 Process::Ergonomic(instance.get_typed_func(&mut *store, index)?)
             }
+            exports::Process::Columnar(index) => {
+                let process = instance.get_typed_func(&mut *store, index)?;
+                Process::Columnar(Box::new(Columnar::new(process)))
+            }
         };
         Ok((lifecycle, process))
     }
@@ -146,6 +155,12 @@ impl Caller {
     /// Who is called, for whom.
     pub(super) fn identity(&self) -> Arc<Identity> {
         Arc::clone(&self.store.data().identity)
+    }
+
+    /// What a call fails with that passes more than the instance can hold.
+    pub(super) fn out_of_memory(&self) -> CallError {
+        let limit_bytes = self.memory_bytes_max;
+        CallError::OutOfMemory { limit_bytes, backtrace: String::new(), output: String::new() }
     }
 
     /// Calls a function of the instance: the one place where a guest runs. `first` is the call's first

@@ -6,13 +6,17 @@
 //! failed call: that is `transform`. Invariant: no call outlives its time limit by more than a few
 //! ticks, and nothing that a plugin does reaches beyond its own store.
 
+mod answer;
 mod bindings;
 mod cache;
+mod check;
+mod columnar;
 mod component;
 mod engine;
 mod ergonomic;
 mod error;
 mod exports;
+mod gather;
 mod instance;
 mod output;
 mod state;

@@ -3,8 +3,9 @@
 //! Owns the view of a chain's intermediate records (`Inputs`) and the answer for one of them (`Verdict`).
 
 use std::fmt;
+use std::ops::Range;
 
-use crate::record::{Annotation, Arena, Failure, Headers, Postponement, RecordRef, Transformed};
+use crate::record::{Annotation, Arena, Columns, Failure, Headers, Postponement, RecordRef, Transformed};
 
 /// The records that stand before a transform: those of the batch, or those that the transform before it
 /// left.
@@ -75,6 +76,11 @@ impl<'a> Inputs<'a> {
     #[must_use]
     pub fn previous(&self) -> Option<&'a Transformed> {
         self.previous
+    }
+
+    /// The records in `range` as they lie in the batch; `None` where a transform has been at them.
+    pub(super) fn batch_columns(&self, range: Range<usize>) -> Option<Columns<'a>> {
+        self.previous.is_none().then(|| self.batch.columns(range))
     }
 
     /// Whether a header name of the record at `position` is not UTF-8, which the contract cannot say.

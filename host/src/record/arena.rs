@@ -4,10 +4,14 @@
 //! Owns the layout and its encoding of headers. Invariant: `bounds` has three entries a record and a
 //! last one, never falls, and ends at the length of `data`, so that every slice is in bounds.
 
+use std::ops::Range;
+
 /// Length that stands for a header without a value.
-const NULL_LENGTH: u32 = u32::MAX;
-const KEY_PRESENT: u8 = 1;
-const VALUE_PRESENT: u8 = 2;
+pub(crate) const NULL_LENGTH: u32 = u32::MAX;
+/// Bits of [`Columns::present`].
+pub(crate) const KEY_PRESENT: u8 = 1;
+pub(crate) const VALUE_PRESENT: u8 = 2;
+pub(crate) const HEADERS_PRESENT: u8 = 4;
 
 /// A buffer of records. Layout of `data`, record after record: key, value, encoded headers; a header
 /// is its name's length (u32, little endian), its name, its value's length (`u32::MAX`: no value), its
@@ -20,6 +24,20 @@ pub struct Arena {
     timestamps_ms: Vec<i64>,
     offsets: Vec<u64>,
     indexes: Vec<u32>,
+}
+
+/// Some records of an [`Arena`], as they lie in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns<'a> {
+    /// Keys, values and headers.
+    pub(crate) data: &'a [u8],
+    /// Three a record and the end; `data` begins at the first of them.
+    pub(crate) bounds: &'a [u32],
+    /// Which parts there are, one a record.
+    pub(crate) present: &'a [u8],
+    pub(crate) timestamps_ms: &'a [i64],
+    pub(crate) offsets: &'a [u64],
+    pub(crate) indexes: &'a [u32],
 }
 
 /// A record to put into an [`Arena`].
@@ -95,7 +113,8 @@ impl Arena {
         self.bounds.extend([bound(value_start), bound(headers_start), bound(self.data.len())]);
         let key_bit = if record.key.is_some() { KEY_PRESENT } else { 0 };
         let value_bit = if record.value.is_some() { VALUE_PRESENT } else { 0 };
-        self.present.push(key_bit | value_bit);
+        let headers_bit = if self.data.len() > headers_start { HEADERS_PRESENT } else { 0 };
+        self.present.push(key_bit | value_bit | headers_bit);
         self.timestamps_ms.push(record.timestamp_ms);
         self.offsets.push(record.offset);
         self.indexes.push(record.index);
@@ -157,6 +176,20 @@ impl Arena {
         }
     }
 
+    /// The records of a stretch, as they lie. Panics where there are not so many, as a slice would.
+    pub(crate) fn columns(&self, range: Range<usize>) -> Columns<'_> {
+        let bounds = &self.bounds[range.start * 3..=range.end * 3];
+        let (start, end) = (bounds[0] as usize, bounds[bounds.len() - 1] as usize);
+        Columns {
+            data: &self.data[start..end],
+            bounds,
+            present: &self.present[range.clone()],
+            timestamps_ms: &self.timestamps_ms[range.clone()],
+            offsets: &self.offsets[range.clone()],
+            indexes: &self.indexes[range],
+        }
+    }
+
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
         (0..self.len()).map(|position| self.record(position))
@@ -193,6 +226,11 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// Headers in the encoding of an arena; where they break off, so do the headers.
+    pub(crate) fn encoded(encoded: &'a [u8]) -> Self {
+        Self { encoded }
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
