@@ -28,8 +28,8 @@ pub struct Pipeline {
     pub transforms: Vec<Transform>,
     /// Where they go, by name.
     pub sinks: BTreeMap<String, Sink>,
-    /// Where those go that failed; `None`: `dead/<pipeline>/` beside `_vanne/`.
-    pub dead_letter: Option<Location>,
+    /// Where those go that failed.
+    pub dead_letter: DeadLetter,
     /// Where the ledger is; `None`: `_vanne` at the root of the sinks' one bucket.
     pub ledger: Option<Ledger>,
     /// Facts about the process.
@@ -38,6 +38,15 @@ pub struct Pipeline {
     pub digest: String,
     /// Folder of the file: where relative paths start.
     pub folder: PathBuf,
+}
+
+/// The `[dead_letter]` table.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetter {
+    /// Where the objects are; `None`: `dead/<pipeline>/` beside `_vanne/`.
+    pub location: Option<Location>,
+    /// A topic of the source's Kafka that gets each of them as well, never one of the source's own.
+    pub topic: Option<String>,
 }
 
 /// The `[source]` table.

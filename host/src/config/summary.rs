@@ -225,10 +225,14 @@ fn write_places(formatter: &mut fmt::Formatter<'_>, pipeline: &Pipeline) -> fmt:
         (None, Some(place)) => writeln!(formatter, "ledger    {} (default)", location(&place))?,
         (None, None) => {}
     }
-    match (&pipeline.dead_letter, pipeline.dead_letter_location()) {
-        (Some(place), _) => writeln!(formatter, "dead      {}", location(place)),
-        (None, Some(place)) => writeln!(formatter, "dead      {} (default)", location(&place)),
-        (None, None) => Ok(()),
+    match (&pipeline.dead_letter.location, pipeline.dead_letter_location()) {
+        (Some(place), _) => writeln!(formatter, "dead      {}", location(place))?,
+        (None, Some(place)) => writeln!(formatter, "dead      {} (default)", location(&place))?,
+        (None, None) => {}
+    }
+    match &pipeline.dead_letter.topic {
+        Some(topic) => writeln!(formatter, "          topic {topic} as well, at least once"),
+        None => Ok(()),
     }
 }
 

@@ -17,6 +17,12 @@ pub struct Stats {
     pub dropped: AtomicU64,
     /// Dead letters: records that failed as a whole, and outputs that failed.
     pub dead_letters: AtomicU64,
+    /// Dead letters that are in their topic, those that were sent again counted again.
+    pub dead_letters_produced: AtomicU64,
+    /// Of those, dead letters that stand there without their value, since the topic takes no more.
+    pub dead_letters_shortened: AtomicU64,
+    /// Dead letters that the topic does not take in any form: only their objects have them.
+    pub dead_letters_refused: AtomicU64,
     /// Objects published to sinks.
     pub objects: AtomicU64,
     /// Their bytes.

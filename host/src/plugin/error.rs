@@ -196,7 +196,7 @@ impl CallError {
             Self::Trap { .. } => Condition::Trap,
             Self::Timeout { .. } => Condition::Timeout,
             Self::OutOfMemory { .. } => Condition::OutOfMemory,
-            Self::WrongCount { .. } => Condition::BadResponse,
+            Self::WrongCount { .. } | Self::BadResponse { .. } => Condition::BadResponse,
             Self::OutputTooLarge { .. } => Condition::OutputTooLarge,
             Self::Retry(_) => Condition::RetryAttemptsExhausted,
             Self::Fatal(_) => Condition::Fatal,
@@ -213,7 +213,11 @@ impl CallError {
                 let report = Report { backtrace: backtrace.clone(), log: output.clone() };
                 (report != Report::default()).then_some(report)
             }
-            Self::WrongCount { .. } | Self::OutputTooLarge { .. } | Self::Retry(_) | Self::Fatal(_) => None,
+            Self::WrongCount { .. }
+            | Self::BadResponse { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::Retry(_)
+            | Self::Fatal(_) => None,
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) fn read(
         filter: flat(filter)?,
         transforms: transforms?,
         sinks: sinks?,
-        dead_letter: flat(dead_letter)?,
+        dead_letter: flat(dead_letter)?.unwrap_or_default(),
         ledger: flat(ledger)?,
         host: host?,
         digest: digest(text),
@@ -116,7 +116,8 @@ fn check(pipeline: &Pipeline, top: &Table<'_>, problems: &Problems<'_>) {
     if let Some(item) = top.get("transforms") {
         transforms::check_memory(&pipeline.transforms, &pipeline.batch, &pipeline.host, item, problems);
     }
-    let (dead_letter, ledger) = (pipeline.dead_letter.as_ref(), pipeline.ledger.as_ref());
+    let (dead_letter, ledger) = (pipeline.dead_letter.location.as_ref(), pipeline.ledger.as_ref());
+    sinks::check_dead_letter_topic(&pipeline.dead_letter, &pipeline.source, top, problems);
     sinks::check_places(&pipeline.sinks, dead_letter, ledger, top, problems);
     let takes_all = |sink: &Sink| matches!(sink, Sink::ObjectStore(sink) if sink.default);
     if pipeline.transforms.is_empty() && !pipeline.sinks.values().any(takes_all) {

@@ -55,7 +55,7 @@ const TABLES: [(&str, &[&str]); 13] = [
 
 /// Keys of the tables that say where something is kept.
 const PLACES: [(&str, &[&str]); 2] =
-    [("dead_letter", &["url", "options"]), ("ledger", &["url", "options", "shared"])];
+    [("dead_letter", &["url", "options", "topic"]), ("ledger", &["url", "options", "shared"])];
 
 /// An open table.
 pub(super) struct Table<'a> {
