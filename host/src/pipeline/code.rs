@@ -8,14 +8,19 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::batch::Provenance;
-use crate::config;
+use crate::config::{self, NotJson};
+use crate::filter::Filter;
 use crate::plugin::{Cache, Engine, Plugin, Spec};
-use crate::transform::Chain;
+use crate::transform::{Chain, Sieve};
 
 /// Compiles (or takes from the cache), links and configures every transform.
 pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
     let refuse = |transform: &str, source| Error::Plugin { transform: transform.to_owned(), source };
-    let Some(first) = config.transforms.first() else { return Ok(Chain::new(Vec::new())) };
+    let chain = |transforms| match sieve(config) {
+        Some(sieve) => Chain::new(transforms).behind(sieve),
+        None => Chain::new(transforms),
+    };
+    let Some(first) = config.transforms.first() else { return Ok(chain(Vec::new())) };
     let cache = match &config.host.cache {
         Some(folder) => Some(folder.clone()),
         None => default_cache_folder(),
@@ -34,7 +39,15 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
             Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
         transforms.push((plugin, transform.policy.clone()));
     }
-    Ok(Chain::new(transforms))
+    Ok(chain(transforms))
+}
+
+/// The filter that stands before the transforms.
+fn sieve(config: &config::Pipeline) -> Option<Sieve> {
+    let filter = config.filter.as_ref()?;
+    let patterns: Vec<_> = filter.patterns.iter().map(String::as_str).collect();
+    let parsed = Filter::parse(&patterns).expect("the configuration has been read, patterns included");
+    Some(Sieve::new(parsed, filter.not_json == NotJson::DeadLetter))
 }
 
 /// The user's cache folder, by the XDG base directory rules.

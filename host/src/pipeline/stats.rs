@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Stats {
     /// Records handed to the lanes, committed or not.
     pub taken_in: AtomicU64,
+    /// Records that the filter kept from the transforms, committed or not.
+    pub filtered: AtomicU64,
+    /// Records that the filter could not look into, since they are not JSON, committed or not.
+    pub filtered_not_json: AtomicU64,
     /// Records read, of committed ranges.
     pub read: AtomicU64,
     /// Records written into objects of sinks (one written to two sinks counts twice).
@@ -37,6 +41,8 @@ pub struct Stats {
     pub gap_offsets: AtomicU64,
     /// Lanes that halted.
     pub halted: AtomicU64,
+    /// How often a circuit breaker held a lane, each failed try counted.
+    pub holds: AtomicU64,
     /// Lanes that a circuit breaker holds now.
     pub held_lanes: AtomicU64,
 }

@@ -11,16 +11,16 @@ use super::breaker::Cause;
 use super::fate::{Fates, Of, merge};
 use super::instances::{Call, Make};
 use super::pace::Pace;
+use super::sieve::{Filtered, Sieve, forward};
 use crate::clock::Moment;
 use crate::config::{OnError, Policy};
 use crate::plugin::{CallError, Error, Inputs, Instance, Plugin, Verdict};
-use crate::record::{
-    Arena, Batch, Condition, Failure, Output, OutputSource, Rest, TopicPartition, Transformed, Wait,
-};
+use crate::record::{Arena, Batch, Condition, Failure, TopicPartition, Transformed, Wait};
 
 /// The transforms of a pipeline, shared by its lanes.
 #[derive(Clone, Debug)]
 pub struct Chain {
+    sieve: Option<Arc<Sieve>>,
     steps: Arc<[Step]>,
 }
 
@@ -89,11 +89,17 @@ impl Stop {
 }
 
 impl Chain {
-    /// Of these transforms, in order.
+    /// Of these transforms, in order, each with its policy.
     #[must_use]
     pub fn new(transforms: Vec<(Arc<Plugin>, Policy)>) -> Self {
         let step = |(plugin, policy)| Step { plugin, policy, proven: AtomicBool::new(false) };
-        Self { steps: transforms.into_iter().map(step).collect() }
+        Self { sieve: None, steps: transforms.into_iter().map(step).collect() }
+    }
+
+    /// The same behind a filter.
+    #[must_use]
+    pub fn behind(self, sieve: Sieve) -> Self {
+        Self { sieve: Some(Arc::new(sieve)), ..self }
     }
 
     /// The plugins, in order.
@@ -111,7 +117,8 @@ impl Chain {
     pub fn lane(&self, origin: TopicPartition) -> LaneChain {
         let steps =
             self.steps.iter().map(|step| LaneStep::new(step.policy.circuit_breaker.clone())).collect();
-        LaneChain { chain: self.clone(), origin, steps, pace: Pace::default() }
+        let (pace, filtered) = (Pace::default(), Filtered::default());
+        LaneChain { chain: self.clone(), origin, steps, pace, filtered }
     }
 }
 
@@ -123,6 +130,7 @@ pub struct LaneChain {
     origin: TopicPartition,
     steps: Vec<LaneStep>,
     pace: Pace,
+    filtered: Filtered,
 }
 
 impl fmt::Debug for LaneChain {
@@ -146,7 +154,11 @@ impl LaneChain {
         let records = &batch.records;
         let count = u32::try_from(records.len()).expect("an arena holds less than 4 GiB, so fewer records");
         let given = from..from + self.pace.take(count.saturating_sub(from));
-        let mut previous = (given != (0..count)).then(|| forward(given.clone(), count));
+        let mut filtered = Filtered::default();
+        let mut previous = match &self.chain.sieve {
+            Some(sieve) => sieve.sieve(batch, given.clone(), &mut filtered),
+            None => (given != (0..count)).then(|| forward(given.clone(), records.len())),
+        };
         let (mut slow, mut timed_out) = (false, false);
         for (number, (step, lane)) in (0_u16..).zip(self.chain.steps.iter().zip(&mut self.steps)) {
             let make = Fresh { plugin: &step.plugin, origin: &self.origin };
@@ -172,7 +184,14 @@ impl LaneChain {
         if !timed_out {
             self.pace.went_well(slow);
         }
-        Ok(previous.unwrap_or_else(|| forward(given, count)))
+        self.filtered = filtered;
+        Ok(previous.unwrap_or_else(|| forward(given, records.len())))
+    }
+
+    /// What the filter kept from the transforms in the last batch that had results.
+    #[must_use]
+    pub fn filtered(&self) -> Filtered {
+        self.filtered
     }
 
     /// Whether calls took too long lately, so that the lane should not hold up others.
@@ -273,13 +292,6 @@ fn held(named: &Named<'_>, cause: Cause) -> Stop {
     let pause =
         named.policy.circuit_breaker.as_ref().map_or(Duration::from_secs(60), |breaker| breaker.pause);
     Stop::Held { transform: Arc::from(named.transform), cause, pause }
-}
-
-/// These records of a batch of `count`, as they are.
-pub(super) fn forward(inputs: Range<u32>, count: u32) -> Transformed {
-    let rest = (inputs.end < count).then_some(Rest { from: inputs.end, wait: Wait::Not });
-    let output = |input| Output { input, index: 0, source: OutputSource::Input, annotation: None };
-    Transformed { outputs: inputs.map(output).collect(), rest, ..Transformed::default() }
 }
 
 struct Fresh<'a> {

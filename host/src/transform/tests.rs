@@ -143,7 +143,7 @@ impl Lane<'_> {
 
     fn run_part(&mut self, batch: &Arena, inputs: Range<u32>) -> Result<(Transformed, StepPace), Stop> {
         let whole = inputs == (0..batch.len() as u32);
-        let previous = (!whole).then(|| super::chain::forward(inputs.clone(), batch.len() as u32));
+        let previous = (!whole).then(|| super::sieve::forward(inputs.clone(), batch.len()));
         let Self { factory, policy, lane, proven, now } = self;
         let named = Named { transform: "double", number: 0, limit: LIMIT, policy, proven };
         run_step(&named, lane, *factory, Given { batch, inputs, previous }, *now)

@@ -221,6 +221,7 @@ impl Lane {
     fn wait_for(&mut self, waiting: Option<Waiting>) -> Option<Waiting> {
         let is_held = |waiting: &Option<Waiting>| waiting.as_ref().is_some_and(|waiting| waiting.is_held);
         let before = std::mem::replace(&mut self.waiting, waiting);
+        Stats::add(&self.context.stats.holds, u64::from(is_held(&self.waiting)));
         let held = &self.context.stats.held_lanes;
         match (is_held(&before), is_held(&self.waiting)) {
             (false, true) => Stats::add(held, 1),

@@ -11,6 +11,7 @@ use super::Error;
 use super::waiting::{Waiting, Waits};
 use crate::batch::{Chunk, ClosedRange, OpenRange, Worked};
 use crate::clock::Moment;
+use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
 use crate::record::Batch;
 use crate::transform::{LaneChain, Stop};
@@ -72,6 +73,9 @@ impl Work {
                 None
             }
         };
+        let filtered = self.chain.filtered();
+        Stats::add(&context.stats.filtered, filtered.no_match);
+        Stats::add(&context.stats.filtered_not_json, filtered.not_json);
         self.keep_or_release_instances(context);
         Ok(TakenIn { records, chunks: std::iter::from_fn(|| self.range.next_chunk()).collect(), waiting })
     }
