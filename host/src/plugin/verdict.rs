@@ -5,7 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::record::{Annotation, Arena, Columns, Failure, Headers, Postponement, RecordRef, Transformed};
+use crate::record::{
+    Annotation, Arena, Columns, Condition, Failure, Headers, Postponement, RecordRef, Transformed,
+};
 
 /// The records that stand before a transform: those of the batch, or those that the transform before it
 /// left.
@@ -169,4 +171,6 @@ pub enum Verdict<'a> {
     Fail(Failure),
     /// It comes again, with all after it.
     Retry(Postponement),
+    /// The host could not pass it: the plugin was not asked.
+    NotPassed(Condition, Failure),
 }

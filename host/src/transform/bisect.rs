@@ -220,6 +220,14 @@ impl Search<'_, '_> {
                     halt = Some(Halt::Failed(Condition::ProcessingFailed, failure));
                     return;
                 }
+                Verdict::NotPassed(condition, failure) if stops => {
+                    halt = Some(Halt::Failed(condition, failure));
+                    return;
+                }
+                Verdict::NotPassed(condition, failure) => {
+                    fates.fail(position, Blame { attempts: 0, ..Blame::of(condition, failure) });
+                    false
+                }
                 Verdict::Fail(failure) => {
                     let blame = Blame::of(Condition::ProcessingFailed, failure);
                     fates.fail(position, blame.tried(attempts, inputs.record(position).offset));

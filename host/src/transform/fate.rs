@@ -113,6 +113,7 @@ impl<'a> Fates<'a> {
             Verdict::Emit(emission) => self.emit(position, emission),
             Verdict::Drop | Verdict::Retry(_) => {}
             Verdict::Fail(failure) => self.note(position, Blame::of(Condition::ProcessingFailed, failure)),
+            Verdict::NotPassed(condition, failure) => self.note(position, Blame::of(condition, failure)),
         }
     }
 
