@@ -85,7 +85,7 @@ impl Answer {
             DROP => take(Verdict::Drop),
             FAIL => self.failures.next().into_iter().for_each(|why| take(Verdict::Fail(failure(why)))),
             RETRY => {
-                let mut wish = self.postponements.next().into_iter();
+                let wish = self.postponements.next().into_iter();
                 wish.for_each(|wish| take(Verdict::Retry(postponement(wish))));
             }
             // `check` let only this one pass beside them.
