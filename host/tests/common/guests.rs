@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const GUESTS: [&str; 3] = ["access-log", "identity", "test-guest"];
+const GUESTS: [&str; 5] =
+    ["access-log", "identity", "identity-ergonomic", "test-guest", "test-guest-ergonomic"];
 const TARGET: &str = "wasm32-wasip2";
 /// Settings of the run around this one that would make another build of the guests, or break it.
 const FOREIGN: [&str; 6] = [

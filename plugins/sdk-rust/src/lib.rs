@@ -30,22 +30,26 @@
 //!
 //! **What an author sees is a view.** [`Message`] has methods that give slices, and [`Outcome`] may
 //! borrow from the plugin or from the message, rather than being the structures that the contract's
-//! bindings generate. The contract says the same thing in two shapes: a list of messages, and (later)
-//! one buffer with offsets beside it, which costs a tenth. A view is free in both, and so the same source
-//! will be a plugin of either shape. An outcome that borrows is copied once, straight to where it has to
-//! lie: a plugin that answers from a buffer of its own allocates nothing per record.
+//! bindings generate. The contract says the same thing in two shapes: a list of messages, and one buffer
+//! with offsets beside it, which costs a tenth. A view is free in both, and so the same source is a plugin
+//! of either shape: [`export!`] makes one of the cheaper shape unless it is told otherwise. An outcome that
+//! borrows is copied once, straight to where it has to lie: a plugin that answers from a buffer of its own
+//! allocates nothing per record.
 //!
 //! This crate owns the binding to the contract, the state between calls, and the reading of the
 //! configuration. It owns no logic of any plugin. Invariant: an author writes no `unsafe`.
 #![cfg_attr(test, allow(clippy::unwrap_used))] // a test that unwraps says what it expects
 
+mod columns;
 mod config;
 mod glue;
 mod message;
 mod outcome;
 mod plan;
+mod results;
 mod sys;
 pub mod testing;
+mod writer;
 
 #[doc(hidden)]
 #[allow(
@@ -56,22 +60,69 @@ pub mod testing;
 )]
 #[allow(clippy::all, dead_code)]
 pub mod bindings {
-    //! What the contract's text becomes. `unsafe` is what calls across the component's border consist
-    //! of; all of it is generated.
+    //! What the contract's text becomes: what both worlds have in common here, and in two modules what
+    //! each has for itself. A component is put together of two of the three. `unsafe` is what calls across
+    //! the component's border consist of; all of it is generated.
     wit_bindgen::generate!({
-        world: "transform",
         path: "../../wit",
+        inline: "
+            package vanne:sdk;
+
+            world lifecycle {
+                import vanne:transform/log@0.1.0;
+                import vanne:transform/context@0.1.0;
+                export vanne:transform/lifecycle@0.1.0;
+            }
+        ",
+        generate_all,
+        generate_unused_types: true,
         pub_export_macro: true,
-        export_macro_name: "export_component",
+        export_macro_name: "export_lifecycle",
         default_bindings_module: "vanne_plugin::bindings",
         additional_derives: [PartialEq, Eq, Clone],
     });
+
+    pub mod transformer {
+        wit_bindgen::generate!({
+            path: "../../wit",
+            inline: "
+                package vanne:sdk;
+
+                world transformer {
+                    export vanne:transform/transformer@0.1.0;
+                }
+            ",
+            pub_export_macro: true,
+            export_macro_name: "export_transformer",
+            default_bindings_module: "vanne_plugin::bindings::transformer",
+            additional_derives: [PartialEq, Eq, Clone],
+            with: { "vanne:transform/types@0.1.0": crate::bindings::vanne::transform::types },
+        });
+    }
+
+    pub mod columnar {
+        wit_bindgen::generate!({
+            path: "../../wit",
+            inline: "
+                package vanne:sdk;
+
+                world columnar {
+                    export vanne:transform/columnar@0.1.0;
+                }
+            ",
+            pub_export_macro: true,
+            export_macro_name: "export_columnar",
+            default_bindings_module: "vanne_plugin::bindings::columnar",
+            additional_derives: [PartialEq, Eq, Clone],
+            with: { "vanne:transform/types@0.1.0": crate::bindings::vanne::transform::types },
+        });
+    }
 }
 
 #[doc(hidden)]
 pub mod __private {
     //! What [`export!`](crate::export) expands to; nothing for authors.
-    pub use crate::glue::{Slot, configure, describe, process};
+    pub use crate::glue::{Slot, configure, describe, process, process_columns};
 }
 
 pub use config::NoConfig;
@@ -144,39 +195,55 @@ pub trait Transform: Sized + 'static {
 ///
 /// Name and version are those of the crate. `export!(Type, name = "other", version = "2.0.0")` gives
 /// others.
+///
+/// The component is of the world `columnar-transform`, the cheaper one. `world = "transform"`, as the last
+/// argument, makes one of the world `transform` out of the same source, such as for a host that does not
+/// know the other.
 #[macro_export]
 macro_rules! export {
-    ($plugin:ty $(,)?) => {
+    ($plugin:ty $(, world = $world:tt)? $(,)?) => {
         $crate::export!(
             $plugin,
             name = env!("CARGO_PKG_NAME"),
             version = env!("CARGO_PKG_VERSION")
+            $(, world = $world)?
         );
     };
     ($plugin:ty, name = $name:expr, version = $version:expr $(,)?) => {
+        $crate::export!(
+            $plugin,
+            name = $name,
+            version = $version,
+            world = "columnar-transform"
+        );
+    };
+    ($plugin:ty, name = $name:expr, version = $version:expr, world = "columnar-transform" $(,)?) => {
         const _: () = {
-            ::std::thread_local! {
-                static SLOT: $crate::__private::Slot<$plugin> = const { $crate::__private::Slot::new() };
-            }
+            $crate::__component!($plugin, $name, $version);
 
-            struct Component;
-
-            impl $crate::bindings::exports::vanne::transform::lifecycle::Guest for Component {
-                fn describe() -> $crate::bindings::vanne::transform::types::PluginInfo {
-                    $crate::__private::describe($name, $version)
-                }
-
-                fn configure(
-                    config: ::std::string::String,
+            impl $crate::bindings::columnar::exports::vanne::transform::columnar::Guest for Component {
+                fn process(
+                    info: $crate::bindings::vanne::transform::types::BatchInfo,
+                    batch: $crate::bindings::columnar::exports::vanne::transform::columnar::Batch,
                 ) -> ::std::result::Result<
-                    $crate::bindings::vanne::transform::types::Plan,
-                    ::std::string::String,
+                    $crate::bindings::columnar::exports::vanne::transform::columnar::Results,
+                    $crate::bindings::vanne::transform::types::BatchError,
                 > {
-                    SLOT.with(|slot| $crate::__private::configure(slot, &config))
+                    SLOT.with(|slot| $crate::__private::process_columns(slot, &info, &batch))
                 }
             }
 
-            impl $crate::bindings::exports::vanne::transform::transformer::Guest for Component {
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::columnar::export_columnar!(
+                Component with_types_in $crate::bindings::columnar
+            );
+        };
+    };
+    ($plugin:ty, name = $name:expr, version = $version:expr, world = "transform" $(,)?) => {
+        const _: () = {
+            $crate::__component!($plugin, $name, $version);
+
+            impl $crate::bindings::transformer::exports::vanne::transform::transformer::Guest for Component {
                 fn process(
                     info: $crate::bindings::vanne::transform::types::BatchInfo,
                     messages: ::std::vec::Vec<$crate::bindings::vanne::transform::types::Message>,
@@ -188,9 +255,42 @@ macro_rules! export {
                 }
             }
 
-            // For the machine itself there is no component, only the library that tests link.
             #[cfg(target_family = "wasm")]
-            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+            $crate::bindings::transformer::export_transformer!(
+                Component with_types_in $crate::bindings::transformer
+            );
         };
+    };
+}
+
+/// What a component of either world consists of: the slot, and `lifecycle`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __component {
+    ($plugin:ty, $name:expr, $version:expr) => {
+        ::std::thread_local! {
+            static SLOT: $crate::__private::Slot<$plugin> = const { $crate::__private::Slot::new() };
+        }
+
+        struct Component;
+
+        impl $crate::bindings::exports::vanne::transform::lifecycle::Guest for Component {
+            fn describe() -> $crate::bindings::vanne::transform::types::PluginInfo {
+                $crate::__private::describe($name, $version)
+            }
+
+            fn configure(
+                config: ::std::string::String,
+            ) -> ::std::result::Result<
+                $crate::bindings::vanne::transform::types::Plan,
+                ::std::string::String,
+            > {
+                SLOT.with(|slot| $crate::__private::configure(slot, &config))
+            }
+        }
+
+        // For the machine itself there is no component, only the library that tests link.
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
     };
 }

@@ -1,11 +1,14 @@
 //! What becomes of a message: outcomes that may borrow, and the list that takes them.
 //!
-//! Invariant: an outcome is copied once, when it is pushed; an owned buffer is moved.
+//! Invariant: what an outcome borrows is copied once, when it is pushed. What it owns is moved where the
+//! contract takes buffers of their own, and copied where it takes one for all.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::bindings::columnar::exports::vanne::transform::columnar;
 use crate::bindings::vanne::transform::types;
+use crate::writer::{NewRecord, Sizes, Writer};
 
 /// What becomes of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +37,8 @@ impl<'a> Outcome<'a> {
         Self(Kind::Annotate(annotation))
     }
 
-    /// It goes on with a new value; key, headers and timestamp stay. A borrowed value is copied once, an
-    /// owned one is moved.
+    /// It goes on with a new value; key, headers and timestamp stay. The value is copied once, so that
+    /// one from a buffer that the plugin uses again is the cheapest.
     pub fn replace(value: impl Into<Cow<'a, [u8]>>) -> Self {
         Self(Kind::Replace(Some(value.into()), None))
     }
@@ -87,6 +90,25 @@ impl<'a> Outcome<'a> {
             Kind::Drop => types::Outcome::Drop,
             Kind::Fail(failure) => types::Outcome::Fail(failure.0),
             Kind::Retry(postponement) => types::Outcome::Retry(postponement.0),
+        }
+    }
+}
+
+impl Outcome<'_> {
+    fn write(self, writer: &mut Writer) {
+        match self.0 {
+            Kind::Forward => writer.forward(),
+            Kind::Annotate(annotation) => writer.annotate(&annotation.0),
+            Kind::Replace(value, annotation) => {
+                writer.replace(
+                    value.as_deref(),
+                    annotation.as_ref().map(|annotation| &annotation.0),
+                );
+            }
+            Kind::Emit(emission) => emission.write(writer),
+            Kind::Drop => writer.drop(),
+            Kind::Fail(failure) => writer.fail(failure.0),
+            Kind::Retry(postponement) => writer.retry(postponement.0),
         }
     }
 }
@@ -267,6 +289,17 @@ impl<'a> Output<'a> {
         self
     }
 
+    fn as_new_record(&self) -> NewRecord<'_> {
+        NewRecord {
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: &self.headers,
+            timestamp_ms: self.timestamp_ms,
+            routes: &self.routes,
+            partition_keys: &self.partition_keys,
+        }
+    }
+
     fn into_contract(self) -> types::Output {
         types::Output {
             key: self.key.map(Cow::into_owned),
@@ -283,7 +316,9 @@ impl<'a> Output<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Emission<'a> {
-    outputs: Vec<Output<'a>>,
+    /// Most emissions are of one record, for which no list is made.
+    first: Option<Output<'a>>,
+    rest: Vec<Output<'a>>,
     failures: Vec<(Failure, Option<Cow<'a, [u8]>>)>,
 }
 
@@ -295,7 +330,10 @@ impl<'a> Emission<'a> {
 
     /// One more record to write.
     pub fn output(mut self, output: Output<'a>) -> Self {
-        self.outputs.push(output);
+        match self.first {
+            None => self.first = Some(output),
+            Some(_) => self.rest.push(output),
+        }
         self
     }
 
@@ -307,25 +345,35 @@ impl<'a> Emission<'a> {
     }
 
     fn into_contract(self) -> types::Emission {
-        let partial = |(failure, value): (Failure, Option<Cow<'_, [u8]>>)| types::Partial {
-            failure: failure.0,
-            value: value.map(Cow::into_owned),
-        };
+        let outputs = self.first.into_iter().chain(self.rest);
         types::Emission {
-            outputs: self
-                .outputs
-                .into_iter()
-                .map(Output::into_contract)
-                .collect(),
+            outputs: outputs.map(Output::into_contract).collect(),
             failures: self.failures.into_iter().map(partial).collect(),
         }
+    }
+
+    fn write(self, writer: &mut Writer) {
+        let outputs = self.first.iter().chain(&self.rest);
+        writer.emit(outputs.map(Output::as_new_record));
+        for failure in self.failures {
+            writer.lose(partial(failure));
+        }
+    }
+}
+
+fn partial((failure, value): (Failure, Option<Cow<'_, [u8]>>)) -> types::Partial {
+    types::Partial {
+        failure: failure.0,
+        value: value.map(Cow::into_owned),
     }
 }
 
 impl<'a> FromIterator<Output<'a>> for Emission<'a> {
     fn from_iter<I: IntoIterator<Item = Output<'a>>>(outputs: I) -> Self {
+        let mut outputs = outputs.into_iter();
         Self {
-            outputs: outputs.into_iter().collect(),
+            first: outputs.next(),
+            rest: outputs.collect(),
             failures: Vec::new(),
         }
     }
@@ -351,32 +399,60 @@ impl BatchError {
 
 /// Takes the outcomes of a batch, one for each message, in their order.
 #[derive(Debug)]
-pub struct Outcomes(Vec<types::Outcome>);
+pub struct Outcomes(Sink);
+
+#[derive(Debug)]
+enum Sink {
+    List(Vec<types::Outcome>),
+    Columns(Writer),
+}
 
 impl Outcomes {
-    pub(crate) fn with_capacity(messages: usize) -> Self {
-        Self(Vec::with_capacity(messages))
+    pub(crate) fn listed(messages: usize) -> Self {
+        Self(Sink::List(Vec::with_capacity(messages)))
+    }
+
+    pub(crate) fn columns(messages: usize, sizes: Sizes) -> Self {
+        Self(Sink::Columns(Writer::new(messages, sizes)))
     }
 
     /// The outcome of the next message. What it borrows is copied now.
     pub fn push(&mut self, outcome: Outcome<'_>) {
-        self.0.push(outcome.into_contract());
+        match &mut self.0 {
+            Sink::List(list) => list.push(outcome.into_contract()),
+            Sink::Columns(writer) => outcome.write(writer),
+        }
     }
 
     /// How many there are so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Sink::List(list) => list.len(),
+            Sink::Columns(writer) => writer.len(),
+        }
     }
 
     /// Whether there is none so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
-    pub(crate) fn into_contract(self) -> Vec<types::Outcome> {
-        self.0
+    /// As the world `transform` returns them; none where they were written for the other.
+    pub(crate) fn into_list(self) -> Vec<types::Outcome> {
+        match self.0 {
+            Sink::List(list) => list,
+            Sink::Columns(_) => Vec::new(),
+        }
+    }
+
+    /// As the world `columnar-transform` returns them; none where they were written for the other.
+    pub(crate) fn into_columns(self) -> columnar::Results {
+        match self.0 {
+            Sink::List(_) => Writer::new(0, Sizes::NONE).finish(),
+            Sink::Columns(writer) => writer.finish(),
+        }
     }
 }
 

@@ -113,6 +113,10 @@ pub(crate) mod host {
         LINES.take()
     }
 
+    pub(crate) fn put_lines(lines: Vec<(Level, String)>) {
+        LINES.replace(lines);
+    }
+
     pub(crate) fn set_fact(name: &str, value: &str) {
         FACTS.with_borrow_mut(|facts| facts.insert(name.to_owned(), value.to_owned()));
     }

@@ -17,29 +17,69 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! Invariant: as in the host, what the plan does not read does not reach the plugin.
+//! Invariant: as in the host, what the plan does not read does not reach the plugin; and what a plugin that
+//! promises [`PURE`](crate::PURE) replies is the same in both worlds of the contract.
 
+use crate::bindings::columnar::exports::vanne::transform::columnar;
 use crate::bindings::vanne::transform::types;
 use crate::glue::{self, Slot};
-use crate::{Level, Plan, Transform};
+use crate::results;
+use crate::writer::{NewRecord, Sizes, Writer};
+use crate::{Level, PURE, Plan, Transform};
+
+/// The worlds of the contract, by which records come and go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum World {
+    /// `columnar-transform`: one buffer each way. A plugin is of this one unless its
+    /// [`export!`](crate::export) says otherwise.
+    #[default]
+    Columnar,
+    /// `transform`: a list of messages, a list of outcomes.
+    Transform,
+}
 
 /// A plugin that is configured, as one partition of the host has it.
 #[derive(Debug)]
 pub struct Harness<T> {
     slot: Slot<T>,
+    world: World,
     plan: Plan,
+    /// Another instance, which gets the same records through the other world.
+    other: Option<Slot<T>>,
 }
 
 impl<T: Transform> Harness<T> {
-    /// Configures the plugin by a JSON text.
+    /// Configures the plugin by a JSON text, in the columnar world. If it promises
+    /// [`PURE`](crate::PURE), a second instance is asked the same in the other world, and has to reply the
+    /// same.
     ///
     /// # Errors
     ///
     /// The text that refuses the configuration.
     pub fn new(config: &str) -> Result<Self, String> {
+        let mut harness = Self::in_world(World::Columnar, config)?;
+        if harness.plan.traits().iter().any(|name| name == PURE) {
+            let other = Slot::new();
+            glue::configure(&other, config)?;
+            harness.other = Some(other);
+        }
+        Ok(harness)
+    }
+
+    /// Configures the plugin by a JSON text, in that world alone.
+    ///
+    /// # Errors
+    ///
+    /// The text that refuses the configuration.
+    pub fn in_world(world: World, config: &str) -> Result<Self, String> {
         let slot = Slot::new();
         let plan = Plan::from_contract(glue::configure(&slot, config)?);
-        Ok(Self { slot, plan })
+        Ok(Self {
+            slot,
+            world,
+            plan,
+            other: None,
+        })
     }
 
     /// What the plugin says that it reads and promises.
@@ -52,16 +92,43 @@ impl<T: Transform> Harness<T> {
     /// # Errors
     ///
     /// What the plugin says of the batch as a whole.
+    ///
+    /// # Panics
+    ///
+    /// If a plugin that promises [`PURE`](crate::PURE) replies otherwise in the other world: this is for
+    /// tests.
     pub fn batch(&self, records: &[Record]) -> Result<Vec<Reply>, BatchReply> {
-        let messages: Vec<_> = (0..)
-            .zip(records)
-            .map(|(at, record)| self.message(at, record))
-            .collect();
+        let replies = self.ask(&self.slot, self.world, records);
+        if let Some(other) = &self.other {
+            let log = take_log();
+            let others = self.ask(other, World::Transform, records);
+            assert_eq!(others, replies, "both worlds say the same");
+            // The lines of one of the two are enough.
+            put_log(log);
+        }
+        replies
+    }
+
+    fn ask(
+        &self,
+        slot: &Slot<T>,
+        world: World,
+        records: &[Record],
+    ) -> Result<Vec<Reply>, BatchReply> {
         let info = types::BatchInfo {
             topic: "test".to_owned(),
             partition: 0,
         };
-        let outcomes = glue::process(&self.slot, &info, &messages).map_err(BatchReply::from)?;
+        let messages = (0..)
+            .zip(records)
+            .map(|(at, record)| self.message(at, record))
+            .collect::<Vec<_>>();
+        let outcomes = match world {
+            World::Transform => glue::process(slot, &info, &messages),
+            World::Columnar => glue::process_columns(slot, &info, &columns(&messages))
+                .map(|results| results::outcomes(&results)),
+        };
+        let outcomes = outcomes.map_err(BatchReply::from)?;
         Ok(outcomes.into_iter().map(Reply::from).collect())
     }
 
@@ -101,6 +168,35 @@ impl<T: Transform> Harness<T> {
             routes: Vec::new(),
             partition_keys: Vec::new(),
         }
+    }
+}
+
+/// The messages in one buffer. Batches and results have the same columns, so that what writes the one
+/// writes the other.
+fn columns(messages: &[types::Message]) -> columnar::Batch {
+    let mut writer = Writer::new(0, Sizes::NONE);
+    writer.emit(messages.iter().map(|message| NewRecord {
+        key: message.key.as_deref(),
+        value: message.value.as_deref(),
+        headers: &message.headers,
+        timestamp_ms: None,
+        routes: &message.routes,
+        partition_keys: &message.partition_keys,
+    }));
+    let columns = writer.finish();
+    columnar::Batch {
+        data: columns.data,
+        bounds: columns.bounds,
+        present: columns.present,
+        timestamps_ms: messages
+            .iter()
+            .map(|message| message.timestamp_ms)
+            .collect(),
+        offsets: messages.iter().map(|message| message.offset).collect(),
+        indexes: messages.iter().map(|message| message.index).collect(),
+        attempts: messages.iter().map(|message| message.attempt).collect(),
+        labels: columns.labels,
+        label_bounds: columns.label_bounds,
     }
 }
 
@@ -188,6 +284,13 @@ pub fn take_log() -> Vec<(Level, String)> {
     return crate::sys::host::take_lines();
     #[cfg(target_family = "wasm")]
     Vec::new()
+}
+
+fn put_log(lines: Vec<(Level, String)>) {
+    #[cfg(not(target_family = "wasm"))]
+    crate::sys::host::put_lines(lines);
+    #[cfg(target_family = "wasm")]
+    drop(lines);
 }
 
 /// Lets [`crate::context`] answer on this thread. In a component the host answers, and this does nothing.
@@ -292,7 +395,12 @@ mod tests {
 
     #[test]
     fn outcomes_may_borrow_from_the_plugin_and_from_the_message() {
-        let plugin = Harness::<Counter>::new("").unwrap();
+        for world in [World::Columnar, World::Transform] {
+            outcomes_may_borrow(&Harness::in_world(world, "").unwrap());
+        }
+    }
+
+    fn outcomes_may_borrow(plugin: &Harness<Counter>) {
         let keyed = |key: &str| Record {
             key: Some(key.into()),
             ..Record::value("hidden")

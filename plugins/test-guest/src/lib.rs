@@ -69,7 +69,10 @@ pub struct TestGuest {
     seen: u64,
 }
 
+#[cfg(not(feature = "ergonomic"))]
 vanne_plugin::export!(TestGuest);
+#[cfg(feature = "ergonomic")]
+vanne_plugin::export!(TestGuest, world = "transform");
 
 impl Transform for TestGuest {
     type Config = Config;

@@ -1,12 +1,20 @@
 //! The commands that can be obeyed on the machine without ending it.
 
 use vanne_plugin::Level;
-use vanne_plugin::testing::{Added, BatchReply, Harness, Record, Reply, set_context, take_log};
+use vanne_plugin::testing::{
+    Added, BatchReply, Harness, Record, Reply, World, set_context, take_log,
+};
 
 use crate::TestGuest;
 
+/// The world that this crate's component is of.
+const WORLD: World = match cfg!(feature = "ergonomic") {
+    true => World::Transform,
+    false => World::Columnar,
+};
+
 fn guest(config: &str) -> Harness<TestGuest> {
-    Harness::new(config).expect("the configuration is a good one")
+    Harness::in_world(WORLD, config).expect("the configuration is a good one")
 }
 
 fn told(value: &str) -> Reply {
