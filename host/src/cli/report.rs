@@ -25,6 +25,10 @@ pub(super) struct Report {
     /// Records that the filter could not look into, counted when they were read.
     records_filtered_not_json: u64,
     dead_letters: u64,
+    /// Messages in the topic of dead letters; those that were sent again count again.
+    dead_letters_in_topic: u64,
+    dead_letters_shortened: u64,
+    dead_letters_not_in_topic: u64,
     objects: u64,
     object_bytes: u64,
     dead_letter_objects: u64,
@@ -63,6 +67,9 @@ impl Report {
             records_filtered: Stats::get(&stats.filtered),
             records_filtered_not_json: Stats::get(&stats.filtered_not_json),
             dead_letters: Stats::get(&stats.dead_letters),
+            dead_letters_in_topic: Stats::get(&stats.dead_letters_produced),
+            dead_letters_shortened: Stats::get(&stats.dead_letters_shortened),
+            dead_letters_not_in_topic: Stats::get(&stats.dead_letters_refused),
             objects: Stats::get(&stats.objects),
             object_bytes: Stats::get(&stats.bytes),
             dead_letter_objects: Stats::get(&stats.dead_letter_objects),

@@ -29,7 +29,12 @@ struct State {
 
 impl Waiting {
     /// Does the work, and says every now and then that it is not done.
-    pub(super) async fn watch<T>(&self, topic: &Topic, entry: &Entry, work: impl Future<Output = T>) -> T {
+    pub(super) async fn watch<E>(
+        &self,
+        topic: &Topic,
+        entry: &Entry,
+        work: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
         let began = Instant::now();
         let mut work = std::pin::pin!(work);
         let mut lane = None;
@@ -37,7 +42,7 @@ impl Waiting {
             tokio::select! {
                 biased;
                 done = &mut work => {
-                    if lane.is_some() {
+                    if lane.take().is_some() && done.is_ok() && self.lanes() == 0 {
                         tracing::info!(topic = topic.name(), waited = ?began.elapsed(),
                             "the dead letters that waited are in their topic");
                     }
@@ -53,6 +58,10 @@ impl Waiting {
                     "dead letters wait for their topic, and their lanes with them; other lanes go on");
             }
         }
+    }
+
+    fn lanes(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lanes
     }
 
     /// How many lanes wait, where it is time to say so.

@@ -207,3 +207,94 @@ impl ClientContext for Context {
         *self.0.lock() = Some(reason.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::config::{Broker, Start};
+
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    fn topic() -> (Cluster, Topic) {
+        let cluster = MockCluster::new(1).expect("a free port");
+        cluster.create_topic("dead", 1, 1).expect("new");
+        let brokers = cluster.bootstrap_servers();
+        let source = Source {
+            broker: Broker::Kafka { brokers: brokers.clone() },
+            topics: vec![String::from("t")],
+            group: String::from("g"),
+            start: Start::Earliest,
+            properties: BTreeMap::new(),
+        };
+        let topic = Topic::open(&source, &brokers, "dead", Random::seeded(1)).expect("valid");
+        (cluster, topic)
+    }
+
+    fn messages(count: usize) -> Vec<Message> {
+        let value = |number: usize| Some(Bytes::from(format!("value {number}")));
+        (0..count).map(|number| Message { value: value(number), ..Message::default() }).collect()
+    }
+
+    fn fail_next(cluster: &Cluster, error: RDKafkaRespErr, times: usize) {
+        cluster.request_errors(RDKafkaApiKey::Produce, &vec![error; times]);
+    }
+
+    #[tokio::test]
+    async fn everything_is_acknowledged_once() {
+        let (_cluster, topic) = topic();
+        let produced = topic.produce(&messages(500)).await;
+        assert_eq!(produced, Produced { sent: 500, ..Produced::default() });
+        assert_eq!(topic.trouble(), None);
+        assert_eq!(topic.produce(&[]).await, Produced::default());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_gets_shorter_and_is_refused_in_the_end_and_blocks_nothing() {
+        // The first try is one among others, the second is alone.
+        for (refusals, expected) in [
+            (1, Produced { sent: 1, shortened: 0, refused: 0 }),
+            (2, Produced { sent: 1, shortened: 1, refused: 0 }),
+            (3, Produced { sent: 1, shortened: 1, refused: 0 }),
+            (4, Produced { sent: 0, shortened: 0, refused: 1 }),
+        ] {
+            let (cluster, topic) = topic();
+            fail_next(&cluster, RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, refusals);
+            assert_eq!(topic.produce(&messages(1)).await, expected, "{refusals} refusals");
+            assert_eq!(topic.produce(&messages(3)).await.sent, 3, "the next ones go on");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_no_client_would_send_is_shortened_without_the_broker() {
+        let (_cluster, topic) = topic();
+        let mut messages = messages(3);
+        messages[1].value = Some(Bytes::from(vec![0; 65 << 20]));
+        let produced = topic.produce(&messages).await;
+        assert_eq!(produced, Produced { sent: 3, shortened: 1, refused: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_refuses_for_now_is_waited_for_and_what_it_said_is_known() {
+        let (cluster, topic) = topic();
+        fail_next(&cluster, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 6);
+        let messages = messages(1);
+        let mut producing = std::pin::pin!(topic.produce(&messages));
+        let mut said = None;
+        let produced = loop {
+            tokio::select! {
+                produced = &mut producing => break produced,
+                () = tokio::time::sleep(Duration::from_millis(10)) => said = topic.trouble().or(said),
+            }
+        };
+        assert_eq!(produced, Produced { sent: 1, ..Produced::default() });
+        assert!(said.is_some_and(|said| said.to_lowercase().contains("authorization")));
+        assert_eq!(topic.trouble(), None, "it is over");
+    }
+}

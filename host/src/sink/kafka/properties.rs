@@ -64,6 +64,8 @@ pub(super) fn for_producer(source: &Source, brokers: &str) -> ClientConfig {
         ("partitioner", "murmur2_random"),
         ("compression.type", "zstd"),
         ("statistics.interval.ms", "0"),
+        // A topic that was made again is found so soon, instead of after 5 min.
+        ("topic.metadata.refresh.interval.ms", "10000"),
     ] {
         config.set(key, value);
     }
