@@ -108,7 +108,7 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 
 /// Few names and few values, so that patterns and values meet.
 fn name() -> impl Strategy<Value = String> {
-    select(vec!["a", "b", "c", "é", "a\"b"]).prop_map(str::to_owned)
+    select(vec!["a", "a", "a", "b", "b", "é", "a\"b"]).prop_map(str::to_owned)
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -132,12 +132,16 @@ fn scalar() -> impl Strategy<Value = Value> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    scalar().prop_recursive(5, 40, 4, |inner| {
+    let any = scalar().prop_recursive(4, 40, 4, |inner| {
         prop_oneof![
             1 => vec(inner.clone(), 0..4).prop_map(Value::from),
-            3 => vec((name(), inner), 0..5).prop_map(|members| members.into_iter().collect()),
+            1 => vec((name(), inner), 0..5).prop_map(|members| members.into_iter().collect()),
         ]
-    })
+    });
+    // What a pattern of fields can match: mostly objects with more fields than it asks for.
+    let any = any.boxed();
+    let object = vec((name(), any.clone()), 2..7).prop_map(|members| members.into_iter().collect::<Value>());
+    prop_oneof![6 => object, 1 => any]
 }
 
 fn wild() -> impl Strategy<Value = String> {
@@ -173,9 +177,9 @@ fn question() -> impl Strategy<Value = Value> {
 }
 
 fn pattern() -> impl Strategy<Value = Value> {
-    let list = vec(question(), 1..3).prop_map(Value::from).boxed();
+    let list = vec(question(), 1..5).prop_map(Value::from).boxed();
     let members = |part: BoxedStrategy<Value>| {
-        vec((name(), part), 1..4).prop_map(|members| members.into_iter().collect::<Value>()).boxed()
+        vec((name(), part), 1..3).prop_map(|members| members.into_iter().collect::<Value>()).boxed()
     };
     let object = members(list.clone());
     object.prop_recursive(4, 24, 3, move |inner| {
