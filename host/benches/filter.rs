@@ -9,7 +9,7 @@ use host::record::{Arena, NewRecord, TopicPartition};
 /// A log event as services write them: short fields, a nested object in the middle, a stack trace with
 /// escapes at the end.
 fn event(status: u32) -> String {
-    let trace: Vec<_> = (0..7)
+    let trace: Vec<_> = (0..10)
         .map(|nth| format!("\\tat com.example.checkout.payment.Gateway{nth}.call(Gateway{nth}.java:{nth}42)"))
         .collect();
     format!(

@@ -219,7 +219,10 @@ impl<'a> Scanner<'a> {
     /// Passes a whole value, inside of `outside` open arrays and objects.
     #[inline]
     pub(crate) fn pass_value(&mut self, outside: usize) -> Result<(), NotJson> {
-        self.pass(&mut Nesting::below(outside))
+        match self.skip_space() {
+            Some(b'{' | b'[') => self.pass(&mut Nesting::below(outside)),
+            scalar => self.scalar(scalar),
+        }
     }
 
     /// Passes what is left of an object after one of its values, inside of `outside` open arrays and
@@ -250,19 +253,24 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn value(&mut self, nesting: &mut Nesting) -> Result<bool, NotJson> {
         match self.skip_space() {
-            Some(b'"') => {
-                self.string()?;
-            }
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            Some(b'{') => return self.open(nesting, Container::Object, b'}'),
-            Some(b'[') => return self.open(nesting, Container::Array, b']'),
-            Some(b't') => self.literal(b"true")?,
-            Some(b'f') => self.literal(b"false")?,
-            Some(b'n') => self.literal(b"null")?,
-            Some(_) => return Err(self.wrong("expected a value")),
-            None => return Err(self.wrong("the text ends where a value is expected")),
+            Some(b'{') => self.open(nesting, Container::Object, b'}'),
+            Some(b'[') => self.open(nesting, Container::Array, b']'),
+            scalar => self.scalar(scalar).map(|()| false),
         }
-        Ok(false)
+    }
+
+    /// Passes a value that begins with `first` and has no values inside.
+    #[inline]
+    fn scalar(&mut self, first: Option<u8>) -> Result<(), NotJson> {
+        match first {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            Some(_) => Err(self.wrong("expected a value")),
+            None => Err(self.wrong("the text ends where a value is expected")),
+        }
     }
 
     fn open(&mut self, nesting: &mut Nesting, container: Container, close: u8) -> Result<bool, NotJson> {
@@ -515,7 +523,7 @@ mod tests {
                 Ok(expected) => prop_assert_eq!(plain, expected.into_bytes()),
                 Err(_) => {
                     let plain = String::from_utf8(plain).unwrap_or_default();
-                    prop_assert!(plain.contains(char::REPLACEMENT_CHARACTER), "half of a surrogate in {}", raw);
+                    prop_assert!(plain.contains(char::REPLACEMENT_CHARACTER), "half a pair in {}", raw);
                 }
             }
         }

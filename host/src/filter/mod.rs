@@ -12,9 +12,10 @@
 //!   `{"a": {"x": [1], "y": [2]}}` does not match `{"a": [{"x": 1}, {"y": 2}]}`.
 //! - `{"exists": false}` holds where no scalar stands: at a name that is missing, an object, an empty
 //!   array. It is asked of each object by itself.
-//! - A value is read as JSON only where a pattern looks inside of it. A match is decided as soon as it is
-//!   certain, without a look at the rest; a record that does not match has been read to its end. So
-//!   [`Verdict::NotJson`] says: no pattern matched before the place where the text stops being JSON.
+//! - A value is read as JSON only where a pattern looks inside of it and nothing else decides. A match is
+//!   decided as soon as it is certain, without a look at the rest; where none is found the value has been
+//!   read to its end. So [`Verdict::NotJson`] says: no pattern matched before the place where the text
+//!   stops being JSON. Whether it is UTF-8 is looked at before anything else.
 //! - Numbers are compared exactly; strings by their characters, whatever escapes they are written with.
 
 mod compile;
