@@ -141,8 +141,7 @@ mod tests {
         let pieces = Pieces::of(&*store, &last, &object).expect("it is there");
         assert_eq!(read_all(pieces).await.expect("at hand"), [Bytes::from_static(b"abcd")]);
         assert_eq!(store.calls(Operation::Get), 0);
-        let torn = super::super::testing::entry();
-        let torn = LastEntry { entry: torn, inline: Bytes::from_static(b"---a"), digest: String::new() };
+        let torn = LastEntry { inline: Bytes::from_static(b"---a"), ..last };
         assert!(Pieces::of(&*store, &torn, &object).is_err_and(|error| error.kind == Kind::Halted));
     }
 
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_that_does_not_answer_is_asked_again_and_one_that_refuses_halts() {
+    async fn no_answer_is_a_failure_for_now_and_a_refusal_halts() {
         let object = object(Staged::Path(STAGED.to_owned()), 4);
         let last = last(Bytes::new());
         for (fault, kind) in [(Fault::Unsent, Kind::Transient), (Fault::Refused, Kind::Halted)] {
