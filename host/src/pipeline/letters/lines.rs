@@ -92,3 +92,106 @@ async fn read(
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::entry;
+    use super::*;
+    use crate::store::faults::{Fault, Faulty, Operation};
+    use crate::store::{Labels, memory};
+
+    const STAGED: &str = "_vanne/x.staged";
+    const FINAL: &str = "dead/x.jsonl";
+
+    fn body(bytes: usize) -> Bytes {
+        (0..bytes).map(|at| u8::try_from(at % 251).expect("small")).collect()
+    }
+
+    fn object(staged: Staged, bytes: u64) -> ObjectEntry {
+        ObjectEntry {
+            path: FINAL.to_owned(),
+            staged,
+            bytes,
+            records: 1,
+            crc64nvme: "0".repeat(16),
+            first_offset: 0,
+            last_offset: 0,
+            content_type: None,
+            content_encoding: None,
+        }
+    }
+
+    fn last(inline: Bytes) -> LastEntry {
+        LastEntry { entry: entry(), inline, digest: String::new() }
+    }
+
+    async fn read_all(mut pieces: Pieces<'_>) -> Result<Vec<Bytes>, PublishError> {
+        let mut read = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            read.push(piece);
+        }
+        Ok(read)
+    }
+
+    #[tokio::test]
+    async fn bytes_in_the_entry_are_read_from_there() {
+        let store = Faulty::new(memory(), 1);
+        let object = object(Staged::Inline { start: 3, bytes: 4 }, 4);
+        let last = last(Bytes::from_static(b"---abcd--"));
+        let pieces = Pieces::of(&*store, &last, &object).expect("it is there");
+        assert_eq!(read_all(pieces).await.expect("at hand"), [Bytes::from_static(b"abcd")]);
+        assert_eq!(store.calls(Operation::Get), 0);
+        let torn = LastEntry { inline: Bytes::from_static(b"---a"), ..last };
+        assert!(Pieces::of(&*store, &torn, &object).is_err_and(|error| error.kind == Kind::Halted));
+    }
+
+    #[tokio::test]
+    async fn staged_bytes_are_read_in_pieces_from_wherever_they_are() {
+        let body = body(2 * (1 << 20) + 77);
+        let object = object(Staged::Path(STAGED.to_owned()), body.len() as u64);
+        let last = last(Bytes::new());
+        for places in [&[STAGED][..], &[FINAL], &[STAGED, FINAL]] {
+            let store = Faulty::new(memory(), 1);
+            for place in places {
+                store.put(place, body.clone(), &Labels::default()).await.expect("memory");
+            }
+            let pieces = Pieces::of(&*store, &last, &object).expect("it is somewhere");
+            let read = read_all(pieces).await.expect("it is there");
+            assert_eq!(read.iter().map(Bytes::len).collect::<Vec<_>>(), [1 << 20, 1 << 20, 77]);
+            assert_eq!(read.concat(), body, "{places:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_moves_or_goes_while_it_is_read_is_found_or_missed_for_now() {
+        let body = body((1 << 20) + 5);
+        let object = object(Staged::Path(STAGED.to_owned()), body.len() as u64);
+        let last = last(Bytes::new());
+        let store = Faulty::new(memory(), 1);
+        store.put(STAGED, body.clone(), &Labels::default()).await.expect("memory");
+        let mut pieces = Pieces::of(&*store, &last, &object).expect("it is there");
+        pieces.next().await.expect("it is there").expect("a piece");
+        store.put(FINAL, body.clone(), &Labels::default()).await.expect("memory");
+        store.delete(STAGED).await.expect("memory");
+        assert_eq!(pieces.next().await.expect("moved"), Some(body.slice(1 << 20..)));
+        assert_eq!(pieces.next().await.expect("the end"), None);
+
+        store.delete(FINAL).await.expect("memory");
+        let gone = read_all(Pieces::of(&*store, &last, &object).expect("asked later")).await;
+        assert!(gone.is_err_and(|error| error.kind == Kind::Transient));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_is_a_failure_for_now_and_a_refusal_halts() {
+        let object = object(Staged::Path(STAGED.to_owned()), 4);
+        let last = last(Bytes::new());
+        for (fault, kind) in [(Fault::Unsent, Kind::Transient), (Fault::Refused, Kind::Halted)] {
+            let store = Faulty::new(memory(), 1);
+            store.script(Operation::GetRange, "", fault, u64::MAX);
+            let failed = read_all(Pieces::of(&*store, &last, &object).expect("asked later")).await;
+            let error = failed.expect_err("no answer");
+            assert_eq!(error.kind, kind);
+            assert!(error.message.contains(STAGED), "{}", error.message);
+        }
+    }
+}

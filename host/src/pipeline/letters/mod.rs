@@ -7,6 +7,8 @@
 
 mod lines;
 mod message;
+#[cfg(test)]
+mod testing;
 mod waiting;
 
 use std::sync::Arc;

@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn a_broker_that_refuses_for_now_is_waited_for_and_what_it_said_is_known() {
         let (cluster, topic) = topic();
-        fail_next(&cluster, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 6);
+        fail_next(&cluster, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 2);
         let messages = messages(1);
         let mut producing = std::pin::pin!(topic.produce(&messages));
         let mut said = None;
