@@ -19,7 +19,7 @@ const REGEX_LENGTH_MAX: usize = 1024;
 
 /// The largest compiled pattern that is taken, in bytes: a counted repetition of another makes one of any
 /// size out of a short text, and each step of a search costs by it.
-const REGEX_SIZE_MAX: usize = 256 * 1024;
+const REGEX_SIZE_MAX: usize = 64 * 1024;
 
 /// How deep a pattern may be nested: compiling it is recursive.
 const REGEX_NEST_MAX: u32 = 50;

@@ -36,7 +36,7 @@ pub(crate) fn redact(options: &Options, text: &str) -> Result<Option<String>, Fa
         out: String::new(),
         changed: false,
     };
-    walk.space();
+    walk.at = text.len() - trim_start(text).len();
     walk.value(Mode::Look(options.all_fields()), 0)?;
     walk.space();
     if walk.at < text.len() {
@@ -46,6 +46,13 @@ pub(crate) fn redact(options: &Options, text: &str) -> Result<Option<String>, Fa
         walk.out.push_str(&text[walk.copied..]);
         walk.out
     }))
+}
+
+/// The text without what may stand before a value: space, after a byte order mark, which some writers put
+/// there.
+pub(crate) fn trim_start(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.trim_start_matches([' ', '\n', '\r', '\t'])
 }
 
 struct Walk<'o, 't> {

@@ -89,7 +89,7 @@ impl Redact {
     /// What begins with a brace is JSON, or fails: as text, escapes in it would hide something. A line of a
     /// log may begin with a bracket or a quote, so that it may be text, unless fields are to be found.
     fn by_its_look(&self, text: &str) -> Result<Option<String>, Failure> {
-        match text.trim_start().bytes().next() {
+        match json::trim_start(text).bytes().next() {
             Some(b'{') => json::redact(&self.options, text),
             Some(b'[' | b'"') => match json::redact(&self.options, text) {
                 Err(failure) if failure.code == Code::BadJson && self.options.fields.is_empty() => {

@@ -105,6 +105,10 @@ fn json_is_redacted_in_its_strings_and_stays_as_it_is_else() {
             ),
             (r#"{"joe@example.com":1}"#, "unchanged"),
             (
+                "\u{feff} {\"a\":\"joe\\u0040example.com\"}",
+                "\u{feff} {\"a\":\"<email>\"}",
+            ),
+            (
                 r#"["10.0.0.1",{"b":["::1"]}]"#,
                 r#"["<ip>",{"b":["<ip>"]}]"#,
             ),
@@ -364,11 +368,20 @@ impl Judge {
                 .map(|found| found.as_str())
                 .find(is_v6)
         };
+        // Digests are no cards, as the README says.
+        let is_digest = |word: &&str| {
+            word.len() >= 32
+                && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+        };
+        let is_card = |digits: &&str| {
+            (13..=19).contains(&digits.len()) && !digits.starts_with(['0', '1']) && luhn(digits)
+        };
         let card = || {
-            let spaced = text.split(|character: char| !character.is_ascii_digit());
-            spaced.into_iter().find(|digits| {
-                (13..=19).contains(&digits.len()) && !digits.starts_with(['0', '1']) && luhn(digits)
-            })
+            text.split(|character: char| !character.is_ascii_alphanumeric())
+                .filter(|word| !is_digest(word))
+                .flat_map(|word| word.split(|character: char| !character.is_ascii_digit()))
+                .find(is_card)
         };
         email
             .or_else(ipv4)

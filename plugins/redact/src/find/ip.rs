@@ -124,6 +124,7 @@ fn in_run(text: &str, run: Range<usize>, found: &mut impl FnMut(usize, usize)) {
     let mut start = run.start;
     while start < run.end {
         let most = run.end.min(start + PLACE_LENGTH_MAX);
+        let most = start + possible(&text[start..most]);
         let end = (start + 2..=most)
             .rev()
             .filter(|end| *end == run.end || matches!(bytes[*end], b':' | b'.'))
@@ -132,6 +133,20 @@ fn in_run(text: &str, run: Range<usize>, found: &mut impl FnMut(usize, usize)) {
             found(start, end);
         }
         start = end.unwrap_or_else(|| next_start(bytes, start, run.end));
+    }
+}
+
+/// How much of a text can be an address: not more than three colons in a row, or twice two, allow. Without
+/// this, long rows of them would cost much.
+fn possible(text: &str) -> usize {
+    let Some(first) = text.find("::") else {
+        return text.len();
+    };
+    let after = &text[first + 2..];
+    match (after.starts_with(':'), after.find("::")) {
+        (true, _) => first + 2,
+        (false, Some(second)) => first + 2 + second,
+        (false, None) => text.len(),
     }
 }
 
@@ -239,6 +254,11 @@ mod tests {
             ("1:2:3:4:5:6:7:8:2001:db8::1", vec!["5:6:7:8:2001:db8::1"]),
             ("std::vec a::b Foo::bar :: ::: 10:15:30 12:34", vec![]),
             ("XXX::1", vec!["::1"]),
+            (
+                "2001:db8:::1 a:::1:2::3",
+                vec!["2001:db8::", "::1:2", "::3"],
+            ),
+            (&":".repeat(200), vec![]),
             (
                 "1:2:3:4:5:6:7:8.9 ::ffff:10.0.0.1.5",
                 vec!["1:2:3:4:5:6:7:8", "::ffff:10.0.0.1"],
