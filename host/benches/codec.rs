@@ -215,7 +215,7 @@ fn ranges(criterion: &mut Criterion) {
 }
 
 fn take_in(range: &mut OpenRange, batch: &Batch, transformed: &Transformed) {
-    let worked = Worked { batch, from: 0, transformed, transforms: &[], attempts: 1, now_ms: 0 };
+    let worked = Worked { batch, from: 0, transformed, transforms: &[], now_ms: 0 };
     range.take_in(&worked).expect("every record is forwarded");
 }
 

@@ -59,7 +59,7 @@ impl<'a> Trouble<'a> {
         let added = annotation.is_some_and(|annotation| !annotation.headers.is_empty());
         let is_the_record = output.source == OutputSource::Input && !added;
         let record = worked.transformed.record(&worked.batch.records, output);
-        let attempts = if worked.transforms.is_empty() { 0 } else { worked.attempts };
+        let attempts = u32::from(!worked.transforms.is_empty());
         Self {
             input: output.input,
             index: Some(output.index),

@@ -32,8 +32,6 @@ pub struct Worked<'a> {
     pub transformed: &'a Transformed,
     /// The transforms, for dead letters.
     pub transforms: &'a [Provenance],
-    /// How often these inputs were given to the transforms.
-    pub attempts: u32,
     /// The time, by the clock that [`CutPolicy`] is asked with.
     pub now_ms: i64,
 }
@@ -476,7 +474,7 @@ mod tests {
     }
 
     fn worked<'a>(batch: &'a Batch, from: u32, transformed: &'a Transformed) -> Worked<'a> {
-        Worked { batch, from, transformed, transforms: &[], attempts: 1, now_ms: 50 }
+        Worked { batch, from, transformed, transforms: &[], now_ms: 50 }
     }
 
     fn forward(input: u32, annotation: Option<u32>) -> Output {

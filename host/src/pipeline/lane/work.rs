@@ -59,7 +59,6 @@ impl Work {
             from,
             transformed: &transformed,
             transforms: &context.provenance,
-            attempts: 1,
             now_ms: now.wall_ms,
         };
         self.range.take_in(&worked)?;
