@@ -13,6 +13,7 @@ mod run {
     pub(crate) mod host;
     pub(crate) mod lake;
 
+    mod chain_example;
     mod command_line;
     mod feeds;
     mod plugins;

@@ -6,8 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const GUESTS: [&str; 5] =
-    ["access-log", "identity", "identity-ergonomic", "test-guest", "test-guest-ergonomic"];
+const GUESTS: [&str; 9] = [
+    "access-log",
+    "cloudwatch-logs",
+    "identity",
+    "identity-ergonomic",
+    "json-fields",
+    "redact",
+    "route",
+    "test-guest",
+    "test-guest-ergonomic",
+];
 const TARGET: &str = "wasm32-wasip2";
 /// Settings of the run around this one that would make another build of the guests, or break it.
 const FOREIGN: [&str; 6] = [

@@ -154,6 +154,7 @@ fn two_hundred_bad_files_end_in_a_refusal_and_never_in_a_panic() {
         .collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.push(folder("../../examples/quickstart/pipeline.toml"));
+    paths.push(folder("../../examples/chain/pipeline.toml"));
     paths.sort();
     let texts: Vec<_> = paths.iter().map(|path| std::fs::read_to_string(path).expect("text")).collect();
     let (next, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
