@@ -7,12 +7,12 @@
 //! ends the run where there is a smaller batch to try, and is searched here only within one input.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempts::Attempts;
+use super::blame::{self, Blame};
 use super::breaker::{Breaker, Cause, Tally};
-use super::fate::{Blame, Fates};
+use super::fate::Fates;
 use super::instances::{Answer, Ask, Make, Slot};
 use crate::clock::Moment;
 use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
@@ -261,7 +261,7 @@ impl Search<'_, '_> {
         }
         // What came after it in the call was not looked at.
         self.waiting.push(Piece::Ask { range: position + 1..end, exhausted: false });
-        self.blame(position, exhausted(wish))
+        self.blame(position, blame::exhausted(wish))
     }
 
     /// The whole call wants to come again.
@@ -273,7 +273,7 @@ impl Search<'_, '_> {
             }
         }
         if range.len() == 1 {
-            return self.blame(range.start, exhausted(wish));
+            return self.blame(range.start, blame::exhausted(wish));
         }
         self.halve(&range, true);
         None
@@ -308,7 +308,7 @@ impl Search<'_, '_> {
             self.waiting.push(Piece::Ask { range, exhausted: false });
             return None;
         }
-        self.blame(range.start, blame(error))
+        self.blame(range.start, blame::of_call(error))
     }
 
     fn halve(&mut self, range: &Range<usize>, exhausted: bool) {
@@ -344,7 +344,7 @@ impl Search<'_, '_> {
     fn expire(&mut self, range: Range<usize>) -> Option<End> {
         for position in range {
             let age_ms = self.run.now.wall_ms.saturating_sub(self.run.inputs.read_ms(position));
-            let blame = too_old(age_ms, self.run.policy.max_record_age.unwrap_or_default());
+            let blame = blame::too_old(age_ms, self.run.policy.max_record_age.unwrap_or_default());
             if self.run.policy.on_error == OnError::Stop {
                 return Some(self.stop_at(position, blame.condition, blame.failure));
             }
@@ -365,21 +365,4 @@ impl Search<'_, '_> {
         let offset = self.run.inputs.record(range.start).offset;
         tracing::warn!(transform, code, records, offset, "a plugin's call failed");
     }
-}
-
-fn exhausted(wish: Postponement) -> Blame {
-    let Postponement { code, reason, .. } = wish;
-    Blame::of(Condition::RetryAttemptsExhausted, Failure { code, detail: reason })
-}
-
-fn too_old(age_ms: i64, most: Duration) -> Blame {
-    let detail =
-        format!("the record is {} s old, `max_record_age` is {} s", age_ms / 1000, most.as_secs_f64());
-    Blame::of(Condition::RecordAgeExceeded, Failure { code: String::from("RecordAgeExceeded"), detail })
-}
-
-fn blame(error: &CallError) -> Blame {
-    let failure = Failure { code: error.code().to_owned(), detail: error.to_string() };
-    let report = error.report().map(Arc::new);
-    Blame { report, ..Blame::of(error.condition(), failure) }
 }

@@ -5,41 +5,13 @@
 //! record and that failed; otherwise it is kept.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::attempts::Attempts;
+use super::blame::Blame;
 use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
-    Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, RecordRef, Report, Rest,
+    Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, RecordRef, Rest,
     Transformed, Wait,
 };
-
-/// Why a record failed, and what is known about it.
-#[derive(Debug)]
-pub(super) struct Blame {
-    pub(super) condition: Condition,
-    pub(super) failure: Failure,
-    /// How often the plugin was asked about it.
-    pub(super) attempts: u32,
-    pub(super) first_attempt_ms: Option<i64>,
-    pub(super) report: Option<Arc<Report>>,
-}
-
-impl Blame {
-    /// Asked once, and nothing left behind.
-    pub(super) fn of(condition: Condition, failure: Failure) -> Self {
-        Self { condition, failure, attempts: 1, first_attempt_ms: None, report: None }
-    }
-
-    /// With how often the record at `offset` was asked about, this time included.
-    pub(super) fn tried(self, attempts: &Attempts, offset: u64) -> Self {
-        let wishes = attempts.wishes(offset);
-        // The last wish of all and the call that it answered are one attempt.
-        let is_counted = self.condition == Condition::RetryAttemptsExhausted && wishes > 0;
-        let attempts_made = wishes.saturating_add(u32::from(!is_counted));
-        Self { attempts: attempts_made, first_attempt_ms: attempts.first_ms(offset), ..self }
-    }
-}
 
 /// Which transform the accounts are of.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod bisect;
+mod blame;
 mod breaker;
 mod chain;
 mod fate;
