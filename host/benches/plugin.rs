@@ -16,6 +16,10 @@ use host::plugin::{Engine, Plugin, Spec};
 use host::record::{Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition};
 use host::transform::Chain;
 
+/// What the binary runs with: with another allocator the figures would be another's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RECORDS: u64 = 1_000;
 const VALUE_BYTES: usize = 1_024;
 

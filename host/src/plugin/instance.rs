@@ -137,8 +137,8 @@ impl Caller {
         let store = &mut self.store;
         let instance = plugin.pre.instantiate(&mut *store)?;
         let lifecycle = Lifecycle {
-            describe: instance.get_typed_func(&mut *store, &plugin.exports.describe)?,
-            configure: instance.get_typed_func(&mut *store, &plugin.exports.configure)?,
+            describe: instance.get_typed_func(&mut *store, plugin.exports.describe)?,
+            configure: instance.get_typed_func(&mut *store, plugin.exports.configure)?,
         };
         let process = match &plugin.exports.process {
             exports::Process::Ergonomic(index) => {
