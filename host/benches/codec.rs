@@ -183,7 +183,7 @@ fn sinks(compression: Compression) -> Arc<Sinks> {
         buffer_bytes: 64 << 20,
         default: true,
     };
-    Sinks::new(vec![spec], PART_BYTES)
+    Sinks::new(vec![spec], PART_BYTES, "")
 }
 
 /// Sixteen batches a range, so that objects stream; worked as a lane does.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use host::config::Limits;
+use host::clock::Moment;
+use host::config::{Limits, Policy};
 use host::plugin::{Engine, Plugin, Spec};
 use host::record::{Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition};
 use host::transform::Chain;
@@ -54,10 +55,10 @@ fn plugin_call(criterion: &mut Criterion) {
             let config = format!(r#"{{"by": "{by}"}}"#);
             let spec = Spec { pipeline: "bench", transform: by, config: &config, limits: &limits };
             let plugin = Plugin::load(&engine, &guests::guest(guest), spec).expect("the guest loads");
-            let mut lane = Chain::new(vec![plugin]).lane(batch.origin.clone());
+            let mut lane = Chain::new(vec![(plugin, Policy::default())]).lane(batch.origin.clone());
             group.bench_function(format!("{world} {by}"), |bencher| {
                 bencher.iter(|| {
-                    let result = lane.process(&batch, 0).expect("it gives all back");
+                    let result = lane.process(&batch, 0, Moment::now()).expect("it gives all back");
                     assert_eq!(result.outputs.len() as u64, RECORDS);
                     result
                 });

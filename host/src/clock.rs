@@ -3,14 +3,39 @@
 //! Owns the only reads of the system's clock and entropy. Invariant: everything else in the host that
 //! asks for the time or for a random number asks here.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970 UTC, by the system's clock.
 #[must_use]
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A moment, by both clocks: what a decision about time is made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970 UTC, by the system's clock; it may be set back.
+    pub wall_ms: i64,
+    /// Time since the process first asked, which never falls.
+    pub running: Duration,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { wall_ms: now_ms(), running: running() }
+    }
+}
+
+/// Time since the process first asked, which never falls.
+#[must_use]
+pub fn running() -> Duration {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    FIRST.get_or_init(Instant::now).elapsed()
 }
 
 /// A time as RFC 3339 in UTC with milliseconds, such as `2026-11-24T11:30:00.000Z`; out of range is

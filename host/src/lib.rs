@@ -1,8 +1,8 @@
 //! Vanne's host: reads Kafka partitions, runs WebAssembly transforms, delivers objects exactly once.
 //!
 //! Each folder is a stage and imports only the leaves (`record`, `clock`, `retry`, `codec`, `crash`,
-//! `store`, `telemetry`) and `config`; `pipeline` alone knows the order of the stages. Read `record` for
-//! the nouns, then `pipeline` for the way that they go.
+//! `filter`, `store`, `telemetry`) and `config`; `pipeline` alone knows the order of the stages. Read
+//! `record` for the nouns, then `pipeline` for the way that they go.
 
 pub mod batch;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod crash;
+pub mod filter;
 pub mod ledger;
 pub mod pipeline;
 pub mod plugin;

@@ -9,7 +9,7 @@ mod mutate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use host::config::{self, Broker, Pipeline, PrefixPart, Sink, Start, TimePart};
+use host::config::{self, Broker, NotJson, Pipeline, PrefixPart, Sink, Start, TimePart};
 
 /// What the secrets of these tests hold; it must stand nowhere in what is shown.
 const SECRET: &str = "hunter2";
@@ -103,6 +103,7 @@ fn the_documentation_describes_every_key_and_its_example_is_taken() {
         ("zzzz = 1\n", "## The top of the file"),
         ("[batch]\nzzzz = 1\n", "## `[batch]`"),
         ("[cut]\nzzzz = 1\n", "## `[cut]`"),
+        ("[filter]\nzzzz = 1\n", "## `[filter]`"),
         ("[host]\nzzzz = 1\n", "## `[host]`"),
         ("[ledger]\nzzzz = 1\n", "## `[ledger]`"),
         ("[dead_letter]\nzzzz = 1\n", "## `[dead_letter]`"),
@@ -196,6 +197,23 @@ fn values_reach_the_model() {
 }
 
 #[test]
+fn patterns_reach_the_model_as_json_that_the_filter_takes() {
+    let text = include_str!("config/valid/filter.toml");
+    let pipeline = parse(text, "filter.toml").unwrap_or_else(|error| panic!("{error}"));
+    let filter = pipeline.filter.expect("a filter");
+    assert_eq!(filter.not_json, NotJson::DeadLetter);
+    assert_eq!(filter.patterns[1], r#"{"headers": {"bucket": ["lake"]}}"#);
+    let table =
+        r#"{"$or":[{"value":{"path":[{"prefix":"/api/"}]}},{"key":[{"exists":false}]}],"partition":[0,1]}"#;
+    assert_eq!(filter.patterns[2], table);
+    let patterns: Vec<&str> = filter.patterns.iter().map(String::as_str).collect();
+    host::filter::Filter::parse(&patterns).unwrap_or_else(|error| panic!("{error}"));
+    let default = include_str!("config/valid/filter-default.toml");
+    let pipeline = parse(default, "filter.toml").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(pipeline.filter.map(|filter| filter.not_json), Some(NotJson::Drop));
+}
+
+#[test]
 fn places_have_defaults_beside_the_sinks() {
     let read = |url: &str| {
         let text = format!(
@@ -258,6 +276,18 @@ fn secret_files_reach_options_only() {
     assert!(!format!("{pipeline:?}").contains(SECRET));
     let error = read("${file:key}", "x").expect_err("a secret in a printed value").to_string();
     assert!(error.contains("p.toml:7:9: source.group: a secret file") && !error.contains(SECRET), "{error}");
+    let pattern = |pattern: &str| {
+        let text = format!(
+            "version = 1\nname = \"p\"\n[source]\ntype = \"kafka\"\nbrokers = \"a\"\ntopics = [\"t\"]\n\
+             [sinks.a]\ntype = \"object-store\"\nurl = \"s3://lake\"\n[filter]\npatterns = [{pattern}]\n"
+        );
+        config::parse(&text, folder.path(), "p.toml", &environment).expect_err("a secret").to_string()
+    };
+    for written in ["{ value = { a = [\"${file:key}\"] } }", "'{\"value\": [\"${file:key}\"]}'"] {
+        let error = pattern(written);
+        let expected = "p.toml:11:13: filter.patterns[0]: a secret file";
+        assert!(error.starts_with(expected) && !error.contains(SECRET), "{error}");
+    }
     let error = read("g", "${file:gone}").expect_err("no such secret").to_string();
     assert!(error.contains("sinks.a.options.secret_access_key: the secret file"), "{error}");
 }

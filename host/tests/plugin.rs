@@ -11,9 +11,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use host::config::Limits;
+use host::clock::Moment;
+use host::config::{Limits, Policy};
 use host::plugin::{Cache, CallError, Engine, Error, Inputs, Plugin, Spec};
-use host::record::{Annotation, Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition, Transformed};
+use host::record::{
+    Annotation, Arena, Batch, Condition, Epoch, NewRecord, OffsetRange, Postponement, Rest, TopicPartition,
+    Transformed, Wait,
+};
 use host::transform::{Chain, LaneChain, Stop};
 
 use guests::guest;
@@ -50,8 +54,18 @@ fn origin() -> TopicPartition {
     TopicPartition { topic: Arc::from("clicks"), partition: 3 }
 }
 
-fn lane(plugins: Vec<Arc<Plugin>>) -> LaneChain {
-    Chain::new(plugins).lane(origin())
+fn lane(plugins: Vec<Arc<Plugin>>) -> Lane {
+    let transforms = plugins.into_iter().map(|plugin| (plugin, Policy::default()));
+    Lane(Chain::new(transforms.collect()).lane(origin()))
+}
+
+/// A lane that is always asked now.
+struct Lane(LaneChain);
+
+impl Lane {
+    fn process(&mut self, batch: &Batch, from: u32) -> Result<Transformed, Stop> {
+        self.0.process(batch, from, Moment::now())
+    }
 }
 
 fn batch(values: &[&str]) -> Batch {
@@ -193,17 +207,20 @@ fn a_bad_record_fails_alone_and_says_why() {
         assert_eq!(values(&batch, &result), some(&["a", "b", "c", "d"]), "{bad}");
         let [failed] = &result.failed[..] else { panic!("{bad}: {:?}", result.failed) };
         assert_eq!((failed.input, &*failed.failure.code), (2, code), "{bad}: {}", failed.failure.detail);
-        assert!(failed.failure.detail.contains(detail), "{bad}: {}", failed.failure.detail);
+        let report = failed.report.as_deref().cloned().unwrap_or_default();
+        let said = [&*failed.failure.detail, &report.backtrace, &report.log].join("\n");
+        assert!(said.contains(detail), "{bad}: {said}");
         assert_eq!(result.dropped, 1, "{bad}");
     }
 }
 
 #[test]
-fn a_traps_detail_names_the_functions() {
+fn a_traps_report_names_the_functions_and_keeps_what_was_said() {
     let (_, result) = run("", &["panic at the disco"]);
-    let detail = &result.failed[0].failure.detail;
-    assert!(detail.contains("misdeeds::commit") || detail.contains("test_guest"), "{detail}");
-    assert!(detail.len() < 16 * 1024, "{}", detail.len());
+    let report = result.failed[0].report.as_deref().expect("a report");
+    assert!(report.backtrace.contains("misdeeds::commit"), "{}", report.backtrace);
+    assert!(report.log.contains("at the disco"), "{}", report.log);
+    assert!(report.backtrace.len() + report.log.len() < 16 * 1024);
 }
 
 #[test]
@@ -250,18 +267,26 @@ fn context_says_where_the_plugin_runs() {
 #[test]
 fn an_instance_lives_as_long_as_nothing_ends_it() {
     let mut lane = lane(vec![load("test-guest", "")]);
-    let counted = |lane: &mut LaneChain, texts: &[&str]| {
+    let counted = |lane: &mut Lane, texts: &[&str]| {
         let batch = batch(texts);
         let result = lane.process(&batch, 0).expect("runs");
         values(&batch, &result).into_iter().flatten().last().unwrap_or_default()
     };
     assert_eq!(counted(&mut lane, &["counter", "counter"]), "2");
     assert_eq!(counted(&mut lane, &["counter"]), "3");
-    assert!(lane.memory_bytes() >= 64 * 1024);
-    lane.release();
-    assert_eq!(lane.memory_bytes(), 0);
+    assert!(lane.0.memory_bytes() >= 64 * 1024);
+    lane.0.release();
+    assert_eq!(lane.0.memory_bytes(), 0);
     assert_eq!(counted(&mut lane, &["counter"]), "1");
     assert_eq!(counted(&mut lane, &["counter", "trap"]), "1");
+}
+
+/// Where the results end, and the wish that ended them.
+fn wished(result: &Transformed) -> (u32, u32, Postponement) {
+    let Some(Rest { from, wait: Wait::Wish { attempt, wish, .. } }) = result.rest.clone() else {
+        panic!("nothing is postponed: {:?}", result.rest)
+    };
+    (from, attempt, wish)
 }
 
 #[test]
@@ -270,19 +295,37 @@ fn retries_cut_the_batch() {
     let batch = batch(&["a", "retry-once 250", "b"]);
     let result = lane.process(&batch, 0).expect("runs");
     assert_eq!(values(&batch, &result), some(&["a"]));
-    let (from, wish) = result.retry_from.expect("postponed");
-    assert_eq!((from, &*wish.code, wish.after_ms), (1, "Later", Some(250)));
-    let result = lane.process(&batch, 1).expect("runs");
-    assert_eq!((result.outputs.len(), result.retry_from), (3, None));
-    let stop = lane.process(&crate::batch(&["retry 10", "a"]), 0).expect_err("nothing stands");
-    assert!(matches!(stop, Stop::Retry { wish, .. } if wish.after_ms == Some(10)));
+    let (from, attempt, wish) = wished(&result);
+    assert_eq!((from, attempt, &*wish.code, wish.after_ms), (1, 1, "Later", Some(250)));
+    let result = lane.process(&batch, from).expect("runs");
+    assert_eq!((result.outputs.len(), result.rest), (2, None));
+}
+
+#[test]
+fn a_record_that_wants_to_come_again_for_ever_runs_out_of_retries() {
+    let mut lane = lane(vec![load("test-guest", "")]);
+    let batch = batch(&["retry 10", "a"]);
+    for nth in 1..=3 {
+        let result = lane.process(&batch, 0).expect("runs");
+        let (from, attempt, wish) = wished(&result);
+        assert_eq!((from, attempt, wish.after_ms, result.outputs.len()), (0, nth, Some(10), 0));
+    }
+    let result = lane.process(&batch, 0).expect("runs");
+    assert_eq!((values(&batch, &result), result.rest), (some(&["a"]), None));
+    let [failed] = &result.failed[..] else { panic!("{:?}", result.failed) };
+    assert_eq!((failed.condition, failed.attempts), (Condition::RetryAttemptsExhausted, 4));
 }
 
 #[test]
 fn a_whole_call_can_be_postponed_or_given_up() {
     let mut later = lane(vec![load("test-guest", r#"{"retry": "not yet"}"#)]);
-    let stop = later.process(&batch(&["a"]), 0).expect_err("postponed");
-    assert!(matches!(stop, Stop::Retry { wish, .. } if wish.reason == "not yet"));
+    for nth in 1..=3 {
+        let result = later.process(&batch(&["a", "b"]), 0).expect("postponed");
+        let (from, attempt, wish) = wished(&result);
+        assert_eq!((from, attempt, &*wish.reason), (0, nth, "not yet"));
+    }
+    let result = later.process(&batch(&["a", "b"]), 0).expect("out of retries");
+    assert_eq!((result.failed.len(), result.rest), (2, None));
     let mut never = lane(vec![load("test-guest", r#"{"fatal": "no key"}"#)]);
     let stop = never.process(&batch(&["a"]), 0).expect_err("given up");
     assert!(matches!(stop, Stop::Fatal { text, .. } if text == "no key"));

@@ -32,6 +32,7 @@ pub struct SinkSpec {
 pub struct Sinks {
     specs: Vec<SinkSpec>,
     part_bytes: usize,
+    config_digest: String,
     parts: Arc<Parts>,
 }
 
@@ -39,9 +40,10 @@ impl Sinks {
     /// Length at which an object of dead letters is closed: as the default of every other sink.
     const DEAD_LETTER_BUFFER_BYTES: u64 = 64 << 20;
 
-    /// From the configured sinks; `part_bytes` is the size of an upload's parts.
+    /// From the configured sinks; `part_bytes` is the size of an upload's parts, `config_digest` what dead
+    /// letters say about the configuration.
     #[must_use]
-    pub fn new(configured: Vec<SinkSpec>, part_bytes: usize) -> Arc<Self> {
+    pub fn new(configured: Vec<SinkSpec>, part_bytes: usize, config_digest: &str) -> Arc<Self> {
         let mut specs = configured;
         specs.push(SinkSpec {
             name: Arc::from(DEAD_LETTER_SINK),
@@ -50,7 +52,12 @@ impl Sinks {
             buffer_bytes: Self::DEAD_LETTER_BUFFER_BYTES,
             default: false,
         });
-        Arc::new(Self { specs, part_bytes: part_bytes.max(1), parts: Arc::default() })
+        Arc::new(Self {
+            specs,
+            part_bytes: part_bytes.max(1),
+            config_digest: config_digest.to_owned(),
+            parts: Arc::default(),
+        })
     }
 
     /// Every sink; the last is for dead letters.
@@ -71,6 +78,10 @@ impl Sinks {
 
     pub(super) fn parts(&self) -> &Arc<Parts> {
         &self.parts
+    }
+
+    pub(super) fn config_digest(&self) -> &str {
+        &self.config_digest
     }
 
     pub(super) fn part_bytes(&self) -> usize {

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod buffer;
+mod bury;
 mod cut;
 mod dead_letter;
 mod error;
@@ -19,6 +20,6 @@ mod range;
 pub use accounts::{Accounts, Chunk, ClosedRange, SinkAccounts, SinkSpec, Sinks};
 pub use buffer::{Finished, ObjectBuffer, ObjectSummary, Ratio, STREAM_FROM_BYTES};
 pub use cut::{CutPolicy, DROPPED_OFFSETS_MAX, RangeState};
-pub use dead_letter::{DeadLetter, Header, Of, Provenance};
+pub use dead_letter::{Content, DeadLetter, Header, Original, Provenance};
 pub use error::Error;
 pub use range::{OpenRange, Worked};

@@ -7,21 +7,19 @@
 //! Invariant: `read = dropped + dead + kept` after each batch; of each sink, outputs meant for it are
 //! `written + failed`; dead letters are `dead + unplaced` and every sink's `failed`.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::bury::{Trouble, unknown_route};
 use super::fates::{Fate, fates};
 use super::{
-    Accounts, Chunk, ClosedRange, CutPolicy, DeadLetter, Error, Header, ObjectBuffer, ObjectSummary, Of,
-    Provenance, RangeState, Ratio, SinkAccounts, SinkSpec, Sinks,
+    Accounts, Chunk, ClosedRange, CutPolicy, Error, ObjectBuffer, ObjectSummary, Original, Provenance,
+    RangeState, Ratio, SinkAccounts, SinkSpec, Sinks,
 };
-use crate::record::{
-    Annotation, Batch, CutCause, Failed, Failure, OffsetRange, Output, RecordRef, Transformed,
-};
+use crate::record::{Batch, Condition, CutCause, Failed, OffsetRange, Output, Rest, Transformed};
 
 /// A batch, and what the transforms made of it.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +28,7 @@ pub struct Worked<'a> {
     pub batch: &'a Batch,
     /// The first input that the transforms were given; those before it were taken in earlier.
     pub from: u32,
-    /// What became of the inputs from there on, up to the end or to `retry_from`.
+    /// What became of the inputs from there on, up to the end or to `rest`.
     pub transformed: &'a Transformed,
     /// The transforms, for dead letters.
     pub transforms: &'a [Provenance],
@@ -67,6 +65,8 @@ pub struct OpenRange {
     first_buffered_ms: Option<i64>,
     handed_out: bool,
     sinks: Vec<SinkState>,
+    /// The offset of the last dead letter and the output that its record stands beside.
+    buried: Option<(u64, u32)>,
 }
 
 impl OpenRange {
@@ -87,6 +87,7 @@ impl OpenRange {
             first_buffered_ms: None,
             handed_out: false,
             sinks,
+            buried: None,
         }
     }
 
@@ -188,8 +189,8 @@ impl OpenRange {
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         let from = worked.from.min(count);
         let offset = |input: u32| records.record(input as usize).offset;
-        let (until, end) = match worked.transformed.retry_from {
-            Some((input, _)) if input < count => (input, offset(input)),
+        let (until, end) = match worked.transformed.rest {
+            Some(Rest { from: input, .. }) if input < count => (input, offset(input)),
             _ => (count, worked.batch.range.end),
         };
         let before = from.checked_sub(1).map_or(worked.batch.range.start, |last| offset(last) + 1);
@@ -213,11 +214,10 @@ impl OpenRange {
     fn place(&mut self, worked: &Worked<'_>, sinks: &[SinkSpec], output: &Output) -> Result<bool, Error> {
         let annotation = worked.transformed.annotation(output);
         let routes = annotation.map_or(&[][..], |annotation| &annotation.routes);
-        let record = worked.transformed.record(&worked.batch.records, output);
         let mut is_placed = false;
         if routes.is_empty() {
             for (sink, _) in sinks.iter().enumerate().filter(|(_, spec)| spec.default) {
-                self.deliver(worked, sink, &record, annotation)?;
+                self.deliver(worked, sink, output)?;
                 is_placed = true;
             }
             return Ok(is_placed);
@@ -226,25 +226,21 @@ impl OpenRange {
             let is_repeated = routes[..nth].contains(route);
             match sinks.iter().position(|spec| *spec.name == **route) {
                 _ if is_repeated => {}
-                Some(sink) => self.deliver(worked, sink, &record, annotation)?,
+                Some(sink) => self.deliver(worked, sink, output)?,
                 None => {
                     self.unplaced += 1;
                     let failure = unknown_route(route, sinks);
-                    self.bury(worked, &letter(worked, &record, annotation, route, &failure))?;
+                    let condition = Condition::UnknownRoute;
+                    self.bury(worked, Trouble::at_sink(worked, output, route, condition, &failure))?;
                 }
             }
         }
         Ok(true)
     }
 
-    fn deliver(
-        &mut self,
-        worked: &Worked<'_>,
-        sink: usize,
-        record: &RecordRef<'_>,
-        annotation: Option<&Annotation>,
-    ) -> Result<(), Error> {
-        let appended = self.buffer(sink).append(record);
+    fn deliver(&mut self, worked: &Worked<'_>, sink: usize, output: &Output) -> Result<(), Error> {
+        let record = worked.transformed.record(&worked.batch.records, output);
+        let appended = self.buffer(sink).append(&record);
         match appended {
             Ok(()) => {
                 self.sinks[sink].written += 1;
@@ -253,7 +249,8 @@ impl OpenRange {
             Err(failure) => {
                 self.sinks[sink].failed += 1;
                 let name = Arc::clone(&self.plan.specs()[sink].name);
-                self.bury(worked, &letter(worked, record, annotation, &name, &failure))
+                let condition = Condition::SinkRefused;
+                self.bury(worked, Trouble::at_sink(worked, output, &name, condition, &failure))
             }
         }
     }
@@ -368,30 +365,29 @@ impl OpenRange {
     ) -> Result<(), Error> {
         while let Some((failed, is_partial)) = reports.next_before(input) {
             self.unplaced += u64::from(is_partial);
-            self.bury_failed(worked, failed)?;
+            self.bury(worked, Trouble::reported(worked, failed))?;
         }
         Ok(())
     }
 
-    /// Writes the dead letter of a failure that the transforms report.
-    fn bury_failed(&mut self, worked: &Worked<'_>, failed: &Failed) -> Result<(), Error> {
-        let input = worked.batch.records.record(failed.input as usize);
-        let (record, of) = match &failed.value {
-            Some(value) => (RecordRef { value: Some(value), ..input }, Of::Output),
-            None => (input, Of::Input),
-        };
-        let mut letter = letter(worked, &record, None, "", &failed.failure);
-        letter.index = failed.index;
-        letter.sink = None;
-        letter.of = of;
-        self.bury(worked, &letter)
-    }
-
-    fn bury(&mut self, worked: &Worked<'_>, letter: &DeadLetter<'_>) -> Result<(), Error> {
-        let sink = self.plan.dead_letters();
-        let mut line = Vec::with_capacity(512 + letter.value.as_ref().map_or(0, |value| value.len()));
+    /// Writes a dead letter. The record stands in the first letter of its offset only, so that many
+    /// outputs that fail do not write it many times; but in each object again, so that an object can be
+    /// understood alone.
+    fn bury<'a>(&mut self, worked: &Worked<'a>, trouble: Trouble<'a>) -> Result<(), Error> {
+        let plan = Arc::clone(&self.plan);
+        let sink = plan.dead_letters();
+        let is_open = self.sinks[sink].buffer.is_some();
+        let mut letter = trouble.letter(worked, plan.config_digest());
+        let (offset, timestamp_ms) = (letter.offset, letter.timestamp_ms());
+        match self.buried {
+            Some((before, index)) if is_open && before == offset => {
+                letter.original = Original::AtIndex(index)
+            }
+            _ => self.buried = letter.index.map(|index| (offset, index)),
+        }
+        let mut line = Vec::with_capacity(letter.bytes_hint());
         letter.write_line(&mut line);
-        self.buffer(sink).append_line(&line, letter.offset, letter.timestamp_ms);
+        self.buffer(sink).append_line(&line, offset, timestamp_ms);
         self.sinks[sink].written += 1;
         self.after_append(sink, worked.now_ms)
     }
@@ -442,50 +438,14 @@ impl SinkState {
     }
 }
 
-fn unknown_route(route: &str, sinks: &[SinkSpec]) -> Failure {
-    let names: Vec<_> = sinks.iter().map(|spec| format!("`{}`", spec.name)).collect();
-    Failure {
-        code: String::from("UnknownRoute"),
-        detail: format!("no sink is called `{route}`; there are {}", names.join(", ")),
-    }
-}
-
-/// The dead letter of an output.
-fn letter<'a>(
-    worked: &Worked<'a>,
-    record: &RecordRef<'a>,
-    annotation: Option<&'a Annotation>,
-    sink: &'a str,
-    failure: &'a Failure,
-) -> DeadLetter<'a> {
-    let added = annotation.map_or(&[][..], |annotation| &annotation.headers);
-    let added = added.iter().map(|(name, value)| -> Header<'a> {
-        (Cow::Borrowed(name.as_bytes()), value.as_deref().map(Cow::Borrowed))
-    });
-    let own = record.headers.iter().map(|(name, value)| (Cow::Borrowed(name), value.map(Cow::Borrowed)));
-    DeadLetter {
-        topic: Cow::Borrowed(&worked.batch.origin.topic),
-        partition: worked.batch.origin.partition,
-        offset: record.offset,
-        index: Some(record.index),
-        sink: Some(Cow::Borrowed(sink)),
-        of: Of::Output,
-        timestamp_ms: record.timestamp_ms,
-        key: record.key.map(Cow::Borrowed),
-        value: record.value.map(Cow::Borrowed),
-        headers: own.chain(added).collect(),
-        code: Cow::Borrowed(&failure.code),
-        detail: Cow::Borrowed(&failure.detail),
-        attempts: worked.attempts,
-        transforms: Cow::Borrowed(worked.transforms),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{Content, DeadLetter};
     use crate::config::{Compression, Format};
-    use crate::record::{Arena, Condition, Epoch, NewRecord, OutputSource, Postponement, TopicPartition};
+    use crate::record::{
+        Annotation, Arena, Epoch, Failure, NewRecord, OutputSource, Report, TopicPartition, Wait,
+    };
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -500,7 +460,7 @@ mod tests {
         let lake = spec("lake", Format::JsonLines, Compression::None, true);
         let archive = spec("archive", Format::Raw, Compression::Zstd, true);
         let errors = spec("errors", Format::Raw, Compression::Gzip, false);
-        Sinks::new(vec![lake, archive, errors], PART_BYTES)
+        Sinks::new(vec![lake, archive, errors], PART_BYTES, "sha256:c0")
     }
 
     /// Records at every second offset from `start` on.
@@ -559,6 +519,139 @@ mod tests {
         lines.iter().map(|line| DeadLetter::parse(line.as_bytes()).expect("a letter")).collect()
     }
 
+    fn value_of<'a>(letter: &'a DeadLetter<'_>) -> Option<&'a [u8]> {
+        match &letter.original {
+            Original::Here(content) => content.value.as_deref(),
+            Original::AtIndex(index) => panic!("it stands at index {index}"),
+        }
+    }
+
+    fn transforms() -> [Provenance; 2] {
+        ["parse", "redact"].map(|name| Provenance {
+            name: String::from(name),
+            plugin: String::from("p"),
+            version: String::from("1"),
+            digest: String::from("sha256:00"),
+        })
+    }
+
+    #[test]
+    fn a_letter_says_which_transform_failed_and_what_it_left_behind() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"a", b"b", b"[0]"]);
+        let report = Report { backtrace: String::from("inner\nouter\n"), log: String::from("said\n") };
+        let trap = Failed {
+            transform: Some(1),
+            attempts: 4,
+            first_attempt_ms: Some(20),
+            report: Some(Arc::new(report)),
+            ..Failed::whole(0, Condition::Trap, failure("Trap"))
+        };
+        let once = Failed { attempts: 1, ..Failed::whole(1, Condition::ProcessingFailed, failure("Bad")) };
+        let transformed = Transformed {
+            outputs: vec![forward(2, None)],
+            failed: vec![trap, once],
+            ..Transformed::default()
+        };
+        let transforms = transforms();
+        let worked = Worked { transforms: &transforms, ..worked(&batch, 0, &transformed) };
+        range.take_in(&worked).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let letters = letters(&plan, &closed.chunks);
+        let [trap, once] = &letters[..] else { panic!("two letters: {letters:?}") };
+        assert_eq!(trap.transform.as_deref(), Some(&transforms[1]));
+        assert_eq!((&trap.backtrace[..], &*trap.log), (&["inner".into(), "outer".into()][..], "said\n"));
+        assert_eq!((trap.attempts, trap.first_attempt_ms, trap.failed_ms), (4, Some(20), 50));
+        assert_eq!((&*trap.transforms, &*trap.config_digest), (&transforms[..], "sha256:c0"));
+        assert_eq!((once.attempts, once.first_attempt_ms), (1, Some(50)));
+        assert_eq!((&once.transform, once.backtrace.len(), &*once.log), (&None, 0, ""));
+    }
+
+    #[test]
+    fn the_record_stands_once_an_offset_and_object_however_many_outputs_fail() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"the record", b"another"]);
+        let failed = |input, index, value: &[u8]| {
+            Failed::partial(input, index, Some(value.to_vec()), Condition::ProcessingFailed, failure("x"))
+        };
+        let partial = (0..50).map(|index| failed(0, index, b"made")).chain([failed(1, 7, b"other")]);
+        let transformed = Transformed { partial: partial.collect(), ..Transformed::default() };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!(letters.len(), 51);
+        assert_eq!(value_of(&letters[0]), Some(&b"the record"[..]));
+        assert!(letters[1..50].iter().all(|letter| letter.original == Original::AtIndex(0)));
+        assert_eq!(value_of(&letters[50]), Some(&b"another"[..]));
+        let made = |value: &'static [u8]| {
+            Some(Content { timestamp_ms: -1, value: Some(value.into()), ..Content::default() })
+        };
+        assert!(letters[..50].iter().all(|letter| letter.output == made(b"made")));
+        assert_eq!(letters[50].output, made(b"other"));
+    }
+
+    #[test]
+    fn each_object_of_dead_letters_can_be_understood_alone() {
+        let lake = spec("lake", Format::Raw, Compression::None, true);
+        let plan = Sinks::new(vec![lake], 5 << 20, "");
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"the record"]);
+        let value = vec![b'x'; 8 << 20];
+        let failed =
+            |index| Failed::partial(0, index, Some(value.clone()), Condition::ProcessingFailed, failure("x"));
+        let transformed = Transformed { partial: (0..10).map(failed).collect(), ..Transformed::default() };
+        range.take_in(&worked(&batch, 0, &transformed)).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let objects = closed.accounts.sinks.last().expect("dead letters").objects.len();
+        assert_eq!(objects, 2, "80 MiB are more than one object of dead letters");
+        let letters = letters(&plan, &closed.chunks);
+        let whole: Vec<_> =
+            letters.iter().filter(|letter| matches!(letter.original, Original::Here(_))).collect();
+        assert_eq!(whole.iter().map(|letter| letter.index).collect::<Vec<_>>(), [Some(0), Some(8)]);
+    }
+
+    #[test]
+    fn an_output_stands_beside_its_record_where_it_is_another() {
+        let plan = plan();
+        let mut range = OpenRange::new(Arc::clone(&plan), START);
+        let batch = batch(START, &[b"no json", b"was json"]);
+        let mut produced = Arena::default();
+        let made = NewRecord {
+            key: Some(b"k"),
+            value: Some(b"not json either"),
+            timestamp_ms: 9,
+            offset: START + 2,
+            index: 0,
+        };
+        assert!(produced.push(made, [(&b"h"[..], None)]));
+        let header = (String::from("added"), Some(b"1".to_vec()));
+        let transformed = Transformed {
+            outputs: vec![
+                forward(0, Some(0)),
+                Output { source: OutputSource::Produced(0), ..forward(1, None) },
+            ],
+            produced,
+            annotations: vec![Annotation { headers: vec![header], ..Annotation::default() }],
+            ..Transformed::default()
+        };
+        let transforms = transforms();
+        let worked = Worked { transforms: &transforms, ..worked(&batch, 0, &transformed) };
+        range.take_in(&worked).expect("accounted");
+        let closed = range.cut().expect("memory");
+        let letters = letters(&plan, &closed.chunks);
+        assert_eq!(
+            letters.iter().map(value_of).collect::<Vec<_>>(),
+            [&b"no json"[..], b"was json"].map(Some)
+        );
+        let outputs: Vec<_> = letters.iter().map(|letter| letter.output.clone().expect("another")).collect();
+        assert_eq!((outputs[0].value.as_deref(), outputs[0].headers.len()), (Some(&b"no json"[..]), 1));
+        assert_eq!((outputs[1].key.as_deref(), outputs[1].timestamp_ms), (Some(&b"k"[..]), 9));
+        assert_eq!(outputs[1].value.as_deref(), Some(&b"not json either"[..]));
+        assert_eq!((letters[0].attempts, letters[0].first_attempt_ms), (1, Some(50)));
+    }
+
     #[test]
     fn outputs_go_where_their_routes_say() {
         let plan = plan();
@@ -577,6 +670,7 @@ mod tests {
         let letters = letters(&plan, &closed.chunks);
         assert_eq!(letters.len(), 1);
         assert_eq!((&*letters[0].code, letters[0].offset), ("UnknownRoute", START + 4));
+        assert_eq!((letters[0].condition, letters[0].attempts), (Condition::UnknownRoute, 0));
         assert_eq!(letters[0].sink.as_deref(), Some("nowhere"));
         let accounts = closed.accounts;
         assert_eq!((accounts.read, accounts.kept, accounts.unplaced, accounts.empty()), (4, 4, 1, 4));
@@ -595,7 +689,9 @@ mod tests {
         assert_eq!(lines(&plan, &closed.chunks, "archive"), ["plain text"]);
         let letters = letters(&plan, &closed.chunks);
         assert_eq!((&*letters[0].code, letters[0].sink.as_deref()), ("NotJson", Some("lake")));
-        assert_eq!((letters[0].of, letters[0].index), (Of::Output, Some(0)));
+        assert_eq!((letters[0].condition, letters[0].index), (Condition::SinkRefused, Some(0)));
+        // The output is the record, which stands there already.
+        assert_eq!((value_of(&letters[0]), &letters[0].output), (Some(&b"plain text"[..]), &None));
         let lake = &closed.accounts.sinks[0];
         assert_eq!((lake.written, lake.failed, lake.objects.len()), (0, 1, 0));
         assert_eq!((closed.accounts.kept, closed.accounts.dead), (1, 0));
@@ -603,7 +699,7 @@ mod tests {
 
     #[test]
     fn what_no_sink_takes_is_dropped_and_what_failed_whole_is_dead() {
-        let only = Sinks::new(vec![spec("errors", Format::Raw, Compression::None, false)], PART_BYTES);
+        let only = Sinks::new(vec![spec("errors", Format::Raw, Compression::None, false)], PART_BYTES, "");
         let mut range = OpenRange::new(Arc::clone(&only), START);
         let batch = batch(START, &[b"a", b"b", b"c"]);
         let failed = Failed::whole(1, Condition::ProcessingFailed, failure("BadTime"));
@@ -618,8 +714,8 @@ mod tests {
         let accounts = &closed.accounts;
         assert_eq!((accounts.dropped, accounts.dead, accounts.kept), (2, 1, 0));
         let letters = letters(&only, &closed.chunks);
-        assert_eq!((letters[0].of, letters[0].index, letters[0].sink.as_deref()), (Of::Input, None, None));
-        assert_eq!(letters[0].value.as_deref(), Some(&b"b"[..]));
+        assert_eq!((letters[0].index, letters[0].sink.as_deref()), (None, None));
+        assert_eq!((value_of(&letters[0]), &letters[0].output), (Some(&b"b"[..]), &None));
     }
 
     #[test]
@@ -647,10 +743,9 @@ mod tests {
         let plan = plan();
         let mut range = OpenRange::new(Arc::clone(&plan), START);
         let batch = batch(START, &[b"[0]", b"[1]", b"[2]"]);
-        let again = Postponement { code: String::from("Busy"), reason: String::new(), after_ms: None };
         let first = Transformed {
             outputs: vec![forward(0, None)],
-            retry_from: Some((1, again)),
+            rest: Some(Rest { from: 1, wait: Wait::Not }),
             ..Transformed::default()
         };
         range.take_in(&worked(&batch, 0, &first)).expect("accounted");

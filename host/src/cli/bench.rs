@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use tokio::sync::Notify;
 
 use super::exit::{Exit, print, refusal, say_refused};
 use super::usage::Usage;
@@ -43,7 +44,8 @@ async fn try_run(arguments: &Arguments, json: bool) -> Result<(), String> {
     let before = Usage::now();
     let begun = Instant::now();
     let prepared = pipeline::prepare(config, options).await.map_err(|error| refusal(&error))?;
-    let summary = prepared.run(std::future::pending()).await.map_err(|error| refusal(&error))?;
+    let summary =
+        prepared.run(std::future::pending(), &Notify::new()).await.map_err(|error| refusal(&error))?;
     let after = Usage::now();
     let figures = Figures {
         records: Stats::get(&summary.stats.read),

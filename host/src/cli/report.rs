@@ -20,13 +20,23 @@ pub(super) struct Report {
     records_read: u64,
     records_written: u64,
     records_dropped: u64,
+    /// Records that matched no pattern of the filter, counted when they were read.
+    records_filtered: u64,
+    /// Records that the filter could not look into, counted when they were read.
+    records_filtered_not_json: u64,
     dead_letters: u64,
+    /// Messages in the topic of dead letters; those that were sent again count again.
+    dead_letters_in_topic: u64,
+    dead_letters_shortened: u64,
+    dead_letters_not_in_topic: u64,
     objects: u64,
     object_bytes: u64,
     dead_letter_objects: u64,
     entries: u64,
     adopted_entries: u64,
     gap_offsets: u64,
+    /// How often a circuit breaker held a lane.
+    holds: u64,
     cpu_seconds: f64,
     peak_memory_bytes: u64,
     /// Where each sink's objects are.
@@ -54,13 +64,19 @@ impl Report {
             records_read: Stats::get(&stats.read),
             records_written: Stats::get(&stats.written),
             records_dropped: Stats::get(&stats.dropped),
+            records_filtered: Stats::get(&stats.filtered),
+            records_filtered_not_json: Stats::get(&stats.filtered_not_json),
             dead_letters: Stats::get(&stats.dead_letters),
+            dead_letters_in_topic: Stats::get(&stats.dead_letters_produced),
+            dead_letters_shortened: Stats::get(&stats.dead_letters_shortened),
+            dead_letters_not_in_topic: Stats::get(&stats.dead_letters_refused),
             objects: Stats::get(&stats.objects),
             object_bytes: Stats::get(&stats.bytes),
             dead_letter_objects: Stats::get(&stats.dead_letter_objects),
             entries: Stats::get(&stats.entries),
             adopted_entries: Stats::get(&stats.adopted),
             gap_offsets: Stats::get(&stats.gap_offsets),
+            holds: Stats::get(&stats.holds),
             cpu_seconds: usage.cpu_seconds,
             peak_memory_bytes: usage.peak_memory_bytes,
             places,
@@ -91,6 +107,17 @@ impl Report {
         if self.gap_offsets > 0 {
             let _infallible =
                 writeln!(text, "  lost           {:>12} offsets to retention", self.gap_offsets);
+        }
+        if self.records_filtered_not_json > 0 {
+            let _infallible = writeln!(
+                text,
+                "  not JSON       {:>12} records, for the filter",
+                self.records_filtered_not_json
+            );
+        }
+        if self.holds > 0 {
+            let _infallible =
+                writeln!(text, "  held           {:>12} times by a circuit breaker", self.holds);
         }
         for (sink, place) in &self.places {
             let _infallible = writeln!(text, "  {sink:<14} {place}");

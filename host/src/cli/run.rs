@@ -28,7 +28,9 @@ async fn try_run(arguments: &RunArguments, json: bool) -> Result<Exit, String> {
     config::check_files(&pipeline).map_err(|error| error.to_string())?;
     let name = pipeline.name.clone();
     let options = RunOptions { until_end: arguments.until_end, quiet: json };
-    let stop = signals::listen().map_err(|error| format!("signals can't be caught: {error}"))?;
+    let unheard = |error| format!("signals can't be caught: {error}");
+    let stop = signals::listen().map_err(unheard)?;
+    let resume = signals::listen_for_resume().map_err(unheard)?;
     let begun = Instant::now();
     let prepared = tokio::select! {
         prepared = pipeline::prepare(pipeline, options) => prepared.map_err(|error| refusal(&error))?,
@@ -36,7 +38,7 @@ async fn try_run(arguments: &RunArguments, json: bool) -> Result<Exit, String> {
     };
     let places = prepared.places();
     tracing::info!(pipeline = %name, "running; Ctrl-C drains, a second one ends at once");
-    let summary = match prepared.run(stop.cancelled()).await {
+    let summary = match prepared.run(stop.cancelled(), &resume).await {
         Ok(summary) => summary,
         Err(error) => {
             say_refused(&refusal(&error));

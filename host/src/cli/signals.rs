@@ -1,8 +1,11 @@
-//! Ctrl-C and SIGTERM: the first one drains, the second one ends the process at once.
+//! Ctrl-C and SIGTERM: the first one drains, the second one ends the process at once. SIGUSR1: lanes that
+//! a circuit breaker holds try again at once.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What an ended process says of a signal by custom: 128 and the number of SIGINT.
@@ -31,4 +34,20 @@ pub(super) fn listen() -> io::Result<CancellationToken> {
         }
     });
     Ok(token)
+}
+
+/// Listens for SIGUSR1 from now on, each of which notifies.
+///
+/// # Errors
+/// Where the system refuses.
+pub(super) fn listen_for_resume() -> io::Result<Arc<Notify>> {
+    let mut signal = signal(SignalKind::user_defined1())?;
+    let resume = Arc::new(Notify::new());
+    let notified = Arc::clone(&resume);
+    tokio::spawn(async move {
+        while signal.recv().await.is_some() {
+            notified.notify_one();
+        }
+    });
+    Ok(resume)
 }

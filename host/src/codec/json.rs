@@ -13,6 +13,8 @@ use thiserror::Error;
 /// stop between 128 and 1,024.
 pub const DEPTH_MAX: usize = 512;
 
+pub(crate) const TOO_DEEP: &str = "nested deeper than 512";
+
 /// Why bytes are not one JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not JSON at byte {at}: {what}")]
@@ -36,19 +38,13 @@ pub(super) struct Text {
 
 /// Checks that `bytes` are UTF-8 and one JSON text, with white space around it at the most.
 pub(super) fn check(bytes: &[u8]) -> Result<Text, NotJson> {
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(NotJson { at: error.valid_up_to(), what: "bytes that are not UTF-8" });
-    }
-    let mut scanner = Scanner { bytes, at: 0, broken: false };
+    let mut scanner = Scanner::new(bytes)?;
     scanner.skip_space();
     let start = scanner.at;
     scanner.broken = false;
-    scanner.text()?;
+    scanner.pass_value(0)?;
     let (end, broken) = (scanner.at, scanner.broken);
-    scanner.skip_space();
-    if scanner.at < bytes.len() {
-        return Err(scanner.wrong("more after the end of the text"));
-    }
+    scanner.finish()?;
     Ok(Text { start, end, broken })
 }
 
@@ -82,6 +78,48 @@ fn string_length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
+/// Appends what a string says: `raw` is what stands between the quotes of a string that was checked. A
+/// surrogate without its other half becomes U+FFFD.
+pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (before, escape) = rest.split_at(at);
+        out.extend_from_slice(before);
+        let plain = match escape.get(1) {
+            Some(b'u') => {
+                let (character, length) = unicode_escape(escape);
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = escape.get(length..).unwrap_or_default();
+                continue;
+            }
+            Some(b'b') => 0x08,
+            Some(b'f') => 0x0c,
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            Some(other) => *other,
+            None => break,
+        };
+        out.push(plain);
+        rest = &escape[2..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The character of an `\u` escape, or of two that are halves, and their length.
+fn unicode_escape(escape: &[u8]) -> (char, usize) {
+    let unit = |bytes: Option<&[u8]>| {
+        let digits = bytes?.strip_prefix(b"\\u")?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let first = unit(escape.get(..6)).unwrap_or(0xD800);
+    if let (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) = (first, unit(escape.get(6..12))) {
+        let both = 0x10000 + ((first - 0xD800) << 10) + (low - 0xDC00);
+        return (char::from_u32(both).unwrap_or(char::REPLACEMENT_CHARACTER), 12);
+    }
+    (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 6)
+}
+
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
@@ -96,11 +134,20 @@ enum Container {
 struct Nesting {
     bits: [u64; DEPTH_MAX / 64],
     depth: usize,
+    depth_max: usize,
 }
 
 impl Nesting {
+    /// None open, below `outside` open ones that are kept elsewhere.
+    fn below(outside: usize) -> Self {
+        Self { bits: [0; DEPTH_MAX / 64], depth: 0, depth_max: DEPTH_MAX.saturating_sub(outside) }
+    }
+
     /// Returns false where it would be too deep.
     fn push(&mut self, container: Container) -> bool {
+        if self.depth >= self.depth_max {
+            return false;
+        }
         let Some(word) = self.bits.get_mut(self.depth / 64) else { return false };
         let bit = 1 << (self.depth % 64);
         match container {
@@ -122,24 +169,35 @@ impl Nesting {
     }
 }
 
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Passes over a text and checks its grammar on the way. The bytes must be UTF-8: that is checked before.
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The next byte.
+    pub(crate) at: usize,
     broken: bool,
 }
 
-impl Scanner<'_> {
-    fn wrong(&self, what: &'static str) -> NotJson {
+impl<'a> Scanner<'a> {
+    /// At the start of bytes that must be UTF-8.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, NotJson> {
+        if let Err(error) = std::str::from_utf8(bytes) {
+            return Err(NotJson { at: error.valid_up_to(), what: "bytes that are not UTF-8" });
+        }
+        Ok(Self { bytes, at: 0, broken: false })
+    }
+
+    pub(crate) fn wrong(&self, what: &'static str) -> NotJson {
         NotJson { at: self.at, what }
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Passes white space and returns the byte after it.
     #[inline]
-    fn skip_space(&mut self) -> Option<u8> {
+    pub(crate) fn skip_space(&mut self) -> Option<u8> {
         loop {
             let byte = self.peek()?;
             if byte > b' ' || !is_space(byte) {
@@ -150,14 +208,38 @@ impl Scanner<'_> {
         }
     }
 
-    fn text(&mut self) -> Result<(), NotJson> {
-        let mut nesting = Nesting { bits: [0; DEPTH_MAX / 64], depth: 0 };
+    /// Passes white space, after which the bytes must end.
+    pub(crate) fn finish(&mut self) -> Result<(), NotJson> {
+        match self.skip_space() {
+            Some(_) => Err(self.wrong("more after the end of the text")),
+            None => Ok(()),
+        }
+    }
+
+    /// Passes a whole value, inside of `outside` open arrays and objects.
+    #[inline]
+    pub(crate) fn pass_value(&mut self, outside: usize) -> Result<(), NotJson> {
+        self.pass(&mut Nesting::below(outside))
+    }
+
+    /// Passes what is left of an object after one of its values, inside of `outside` open arrays and
+    /// objects.
+    pub(crate) fn pass_rest_of_object(&mut self, outside: usize) -> Result<(), NotJson> {
+        let mut nesting = Nesting::below(outside);
+        if !nesting.push(Container::Object) {
+            return Err(self.wrong(TOO_DEEP));
+        }
+        if self.after_value(&mut nesting)? { self.pass(&mut nesting) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn pass(&mut self, nesting: &mut Nesting) -> Result<(), NotJson> {
         loop {
-            let opened = self.value(&mut nesting)?;
+            let opened = self.value(nesting)?;
             if opened {
                 continue;
             }
-            if !self.after_value(&mut nesting)? {
+            if !self.after_value(nesting)? {
                 return Ok(());
             }
         }
@@ -168,7 +250,9 @@ impl Scanner<'_> {
     #[inline]
     fn value(&mut self, nesting: &mut Nesting) -> Result<bool, NotJson> {
         match self.skip_space() {
-            Some(b'"') => self.string()?,
+            Some(b'"') => {
+                self.string()?;
+            }
             Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b'{') => return self.open(nesting, Container::Object, b'}'),
             Some(b'[') => return self.open(nesting, Container::Array, b']'),
@@ -183,7 +267,7 @@ impl Scanner<'_> {
 
     fn open(&mut self, nesting: &mut Nesting, container: Container, close: u8) -> Result<bool, NotJson> {
         if !nesting.push(container) {
-            return Err(self.wrong("nested deeper than 512"));
+            return Err(self.wrong(TOO_DEEP));
         }
         self.at += 1;
         if self.skip_space() == Some(close) {
@@ -238,17 +322,22 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// Passes a string; whether it has escapes.
     #[inline]
-    fn string(&mut self) -> Result<(), NotJson> {
+    pub(crate) fn string(&mut self) -> Result<bool, NotJson> {
         self.at += 1;
+        let mut escaped = false;
         loop {
             self.at = find_special(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(());
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    self.escape()?;
+                    escaped = true;
+                }
                 Some(_) => return Err(self.wrong("a control character in a string")),
                 None => return Err(self.wrong("the text ends inside a string")),
             }
@@ -266,7 +355,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), NotJson> {
+    pub(crate) fn number(&mut self) -> Result<(), NotJson> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -297,7 +386,7 @@ impl Scanner<'_> {
         if self.at == first { Err(self.wrong("expected a digit")) } else { Ok(()) }
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), NotJson> {
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), NotJson> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.wrong("expected a value"));
         }
@@ -415,6 +504,20 @@ mod tests {
             &b"\"\"\\{}[]::,,.-+eE019 \ntruefalsn/u"[..]), 0..24))
         {
             prop_assert_eq!(check(&bytes).is_ok(), serde_takes(&bytes), "{}", bytes.escape_ascii());
+        }
+
+        #[test]
+        fn strings_say_what_serde_json_reads(raw in string()) {
+            let inside = &raw.as_bytes()[1..raw.len() - 1];
+            let mut plain = Vec::new();
+            unescape(inside, &mut plain);
+            match serde_json::from_str::<String>(&raw) {
+                Ok(expected) => prop_assert_eq!(plain, expected.into_bytes()),
+                Err(_) => {
+                    let plain = String::from_utf8(plain).unwrap_or_default();
+                    prop_assert!(plain.contains(char::REPLACEMENT_CHARACTER), "half of a surrogate in {}", raw);
+                }
+            }
         }
 
         #[test]

@@ -9,6 +9,7 @@ mod lines;
 
 pub use compress::{Encoder, GZIP_LEVEL, ZSTD_LEVEL, compress};
 pub use json::{DEPTH_MAX, NotJson};
+pub(crate) use json::{Scanner, TOO_DEEP, unescape};
 pub use lines::encode_line;
 
 use thiserror::Error;

@@ -133,8 +133,8 @@ impl Pipeline {
     /// a pipeline that was read.
     #[must_use]
     pub fn dead_letter_location(&self) -> Option<Location> {
-        if self.dead_letter.is_some() {
-            return self.dead_letter.clone();
+        if self.dead_letter.location.is_some() {
+            return self.dead_letter.location.clone();
         }
         let mut location = self.ledger_location()?;
         if let Ok(mut segments) = location.url.path_segments_mut() {

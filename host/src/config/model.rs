@@ -22,12 +22,14 @@ pub struct Pipeline {
     pub batch: Batch,
     /// When a range ends.
     pub cut: Cut,
+    /// Which records are taken; `None`: all.
+    pub filter: Option<Filter>,
     /// What happens to records, in order.
     pub transforms: Vec<Transform>,
     /// Where they go, by name.
     pub sinks: BTreeMap<String, Sink>,
-    /// Where those go that failed; `None`: `dead/<pipeline>/` beside `_vanne/`.
-    pub dead_letter: Option<Location>,
+    /// Where those go that failed.
+    pub dead_letter: DeadLetter,
     /// Where the ledger is; `None`: `_vanne` at the root of the sinks' one bucket.
     pub ledger: Option<Ledger>,
     /// Facts about the process.
@@ -36,6 +38,15 @@ pub struct Pipeline {
     pub digest: String,
     /// Folder of the file: where relative paths start.
     pub folder: PathBuf,
+}
+
+/// The `[dead_letter]` table.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetter {
+    /// Where the objects are; `None`: `dead/<pipeline>/` beside `_vanne/`.
+    pub location: Option<Location>,
+    /// A topic of the source's Kafka that gets each of them as well, never one of the source's own.
+    pub topic: Option<String>,
 }
 
 /// The `[source]` table.
@@ -130,6 +141,24 @@ pub struct Cut {
     pub min_size: u64,
     /// But not longer than this (default 900 s, or `interval` where that is longer); never less than `interval`.
     pub max_interval: Duration,
+}
+
+/// The `[filter]` table.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// JSON texts, one of which must match; [`crate::filter::Filter::parse`] takes them.
+    pub patterns: Vec<String>,
+    /// What becomes of a record whose value or key a pattern looks into though it is not JSON.
+    pub not_json: NotJson,
+}
+
+/// What becomes of a record that can't be filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotJson {
+    /// It is dropped, as AWS does.
+    Drop,
+    /// It becomes a dead letter.
+    DeadLetter,
 }
 
 /// One of `[[transforms]]`. `Debug` hides `config`, which may hold a secret.

@@ -4,9 +4,10 @@
 
 use std::fmt::{self, Display};
 
+use super::error::shown;
 use super::model::{
-    Batch, Broker, Compression, Cut, FeedFrom, Format, Host, Location, ObjectSink, Pipeline, Sink, Source,
-    Start, Transform,
+    Batch, Broker, Compression, Cut, FeedFrom, Filter, Format, Host, Location, NotJson, ObjectSink, OnError,
+    OnFatal, Pipeline, Policy, Sink, Source, Start, Transform,
 };
 use super::raw::defaults;
 use super::units::{show_duration, show_size};
@@ -26,6 +27,9 @@ impl Display for Summary<'_> {
         write_source(formatter, pipeline)?;
         write_batch(formatter, &pipeline.batch)?;
         write_cut(formatter, &pipeline.cut)?;
+        if let Some(filter) = &pipeline.filter {
+            write_filter(formatter, filter)?;
+        }
         if pipeline.transforms.is_empty() {
             writeln!(formatter, "run       nothing: records pass unchanged")?;
         }
@@ -112,6 +116,18 @@ fn write_cut(formatter: &mut fmt::Formatter<'_>, cut: &Cut) -> fmt::Result {
     )
 }
 
+fn write_filter(formatter: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Result {
+    for (nth, pattern) in filter.patterns.iter().enumerate() {
+        let label = if nth == 0 { "take      only" } else { "          or" };
+        writeln!(formatter, "{label} {}", shown(pattern))?;
+    }
+    let not_json = match filter.not_json {
+        NotJson::Drop => "drop",
+        NotJson::DeadLetter => "dead-letter",
+    };
+    writeln!(formatter, "          not_json {}", marked(&filter.not_json, &NotJson::Drop, not_json))
+}
+
 fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) -> fmt::Result {
     writeln!(formatter, "run       {}: {}", transform.name, transform.plugin.display())?;
     let (memory, timeout) = (transform.limits.memory as u64, transform.limits.timeout);
@@ -121,12 +137,49 @@ fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) ->
         marked(&memory, &defaults::GUEST_MEMORY, show_size(memory)),
         marked(&timeout, &defaults::TIMEOUT, show_duration(timeout)),
     )?;
+    write_policy(formatter, &transform.policy)?;
     match &transform.build {
         Some(build) => {
             writeln!(formatter, "          built by `{}` in {}", build.command, build.dir.display())
         }
         None => Ok(()),
     }
+}
+
+fn write_policy(formatter: &mut fmt::Formatter<'_>, policy: &Policy) -> fmt::Result {
+    let default = Policy::default();
+    let retries = policy.retries.map_or_else(|| "without end".into(), |retries| retries.to_string());
+    let age = policy.max_record_age.map_or_else(|| "any age".into(), show_duration);
+    let on_error = match policy.on_error {
+        OnError::DeadLetter => "dead-letter",
+        OnError::Drop => "drop",
+        OnError::Stop => "stop",
+    };
+    let on_fatal = match policy.on_fatal {
+        OnFatal::Bisect => "bisect",
+        OnFatal::Stop => "stop",
+    };
+    let breaker = policy.circuit_breaker.as_ref().map_or_else(
+        || "never held".into(),
+        |breaker| {
+            format!(
+                "held for {} when {}% of {} records fail in {}",
+                show_duration(breaker.pause),
+                breaker.max_failures_percent,
+                breaker.records,
+                show_duration(breaker.window)
+            )
+        },
+    );
+    writeln!(
+        formatter,
+        "          retries {}, {}, on_error {}, on_fatal {}, {}",
+        marked(&policy.retries, &default.retries, retries),
+        marked(&policy.max_record_age, &default.max_record_age, age),
+        marked(&policy.on_error, &default.on_error, on_error),
+        marked(&policy.on_fatal, &default.on_fatal, on_fatal),
+        marked(&policy.circuit_breaker, &default.circuit_breaker, breaker),
+    )
 }
 
 fn write_sink(formatter: &mut fmt::Formatter<'_>, name: &str, sink: &ObjectSink) -> fmt::Result {
@@ -172,10 +225,14 @@ fn write_places(formatter: &mut fmt::Formatter<'_>, pipeline: &Pipeline) -> fmt:
         (None, Some(place)) => writeln!(formatter, "ledger    {} (default)", location(&place))?,
         (None, None) => {}
     }
-    match (&pipeline.dead_letter, pipeline.dead_letter_location()) {
-        (Some(place), _) => writeln!(formatter, "dead      {}", location(place)),
-        (None, Some(place)) => writeln!(formatter, "dead      {} (default)", location(&place)),
-        (None, None) => Ok(()),
+    match (&pipeline.dead_letter.location, pipeline.dead_letter_location()) {
+        (Some(place), _) => writeln!(formatter, "dead      {}", location(place))?,
+        (None, Some(place)) => writeln!(formatter, "dead      {} (default)", location(&place))?,
+        (None, None) => {}
+    }
+    match &pipeline.dead_letter.topic {
+        Some(topic) => writeln!(formatter, "          topic {topic} as well, at least once"),
+        None => Ok(()),
     }
 }
 

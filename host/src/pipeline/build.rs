@@ -9,15 +9,17 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, EntryPublisher, TAKE_OVERS};
+use super::context::{Context, TAKE_OVERS};
 use super::cpu::CpuPool;
 use super::ends::Ends;
 use super::feed::Feed;
+use super::letters::LetterTopic;
 use super::memory::Memory;
 use super::progress::Progress;
+use super::publish::EntryPublisher;
 use super::supervisor::{Summary, Supervisor};
 use super::target::Targets;
 use super::topics::{self, Asker};
@@ -65,6 +67,9 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
     let transforms = code::load(&config)?;
     let brokers = brokers(&config, embedded.as_ref());
     let asker = Asker::new(Queries::new(&config.source, &brokers)?, embedded.is_some());
+    let stats = Arc::new(Stats::default());
+    let letters = LetterTopic::open(&config, &brokers, &asker, targets.letter_store(), Arc::clone(&stats));
+    let letters = letters.await?;
     let topics = topics::begin(&config, &ledger, &targets, &asker).await?;
     let ends = match (options.until_end, &embedded) {
         (true, None) => Some(Ends::new(asker.ends(&topics).await?)),
@@ -76,13 +81,15 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
     let taken_in = feed.as_ref().map(Feed::hook);
     let source_options = Options { batch: config.batch.clone(), memory: source_memory, taken_in };
     let source = Consumer::spawn(&config.source, &brokers, source_options, sender)?;
+    let threads = config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok());
     let context = Context {
-        sinks: Sinks::new(targets.specs(), PART_BYTES),
+        sinks: Sinks::new(targets.specs(), PART_BYTES, &config.digest),
         cut_policy: CutPolicy::new(&config.cut),
         provenance: code::provenance(&transforms),
         transforms,
-        cpu: CpuPool::start(config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok()))?,
-        publisher: EntryPublisher(targets.publisher(CancellationToken::new())),
+        cpu: CpuPool::start("cpu", threads)?,
+        aside: CpuPool::start("aside", threads)?,
+        publisher: EntryPublisher { objects: targets.publisher(CancellationToken::new()), letters },
         targets,
         ledger,
         topics,
@@ -90,7 +97,7 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
         asker,
         embedded,
         random,
-        stats: Arc::new(Stats::default()),
+        stats,
         instances: Arc::new(Semaphore::new(memory.instances())),
         uploads: Semaphore::new(memory.uploads()),
         memory,
@@ -129,14 +136,16 @@ impl Prepared {
         self.context.targets.places()
     }
 
-    /// Runs until `stop` ends, or every partition has reached its end.
+    /// Runs until `stop` ends, or every partition has reached its end. Whoever notifies `resume` makes lanes
+    /// that a circuit breaker holds try again at once.
     ///
     /// # Errors
     /// The source failed as a whole. A lane that halts is no error but part of the summary.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Summary, Error> {
+    pub async fn run(self, stop: impl Future<Output = ()>, resume: &Notify) -> Result<Summary, Error> {
         let progress = Progress::new(self.options.quiet);
         let until_end = self.options.until_end;
-        Supervisor::new(self.context, self.events, self.ends, self.feed, until_end, progress).run(stop).await
+        let Self { context, events, ends, feed, .. } = self;
+        Supervisor::new(context, events, ends, feed, until_end, progress).run(stop, resume).await
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::target::Targets;
 use super::topics::Asker;
-use super::{Error, code};
+use super::{Error, code, letters};
 use crate::config::{self, Broker};
 use crate::record::DEAD_LETTER_SINK;
 use crate::source::kafka::Queries;
@@ -74,8 +74,13 @@ async fn check_source(config: &config::Pipeline, findings: &mut Vec<Finding>) {
         findings.push(found(&format!("source.topics `{topic}`"), result));
         if !is_reachable {
             // The next topic would wait for the same broker.
-            break;
+            return;
         }
+    }
+    if let Some(topic) = &config.dead_letter.topic {
+        let partitions = letters::check(topic, &asker).await;
+        let facts = partitions.map(|partitions| format!("{partitions} partitions get dead letters"));
+        findings.push(found(&format!("dead_letter.topic `{topic}`"), facts));
     }
 }
 

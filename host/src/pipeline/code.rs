@@ -8,21 +8,26 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::batch::Provenance;
-use crate::config;
+use crate::config::{self, NotJson};
+use crate::filter::Filter;
 use crate::plugin::{Cache, Engine, Plugin, Spec};
-use crate::transform::Chain;
+use crate::transform::{Chain, Sieve};
 
 /// Compiles (or takes from the cache), links and configures every transform.
 pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
     let refuse = |transform: &str, source| Error::Plugin { transform: transform.to_owned(), source };
-    let Some(first) = config.transforms.first() else { return Ok(Chain::new(Vec::new())) };
+    let chain = |transforms| match sieve(config) {
+        Some(sieve) => Chain::new(transforms).behind(sieve),
+        None => Chain::new(transforms),
+    };
+    let Some(first) = config.transforms.first() else { return Ok(chain(Vec::new())) };
     let cache = match &config.host.cache {
         Some(folder) => Some(folder.clone()),
         None => default_cache_folder(),
     };
     let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder)))
         .map_err(|error| refuse(&first.name, error))?;
-    let mut plugins = Vec::with_capacity(config.transforms.len());
+    let mut transforms = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
             pipeline: &config.name,
@@ -32,9 +37,17 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         };
         let plugin =
             Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
-        plugins.push(plugin);
+        transforms.push((plugin, transform.policy.clone()));
     }
-    Ok(Chain::new(plugins))
+    Ok(chain(transforms))
+}
+
+/// The filter that stands before the transforms.
+fn sieve(config: &config::Pipeline) -> Option<Sieve> {
+    let filter = config.filter.as_ref()?;
+    let patterns: Vec<_> = filter.patterns.iter().map(String::as_str).collect();
+    let parsed = Filter::parse(&patterns).expect("the configuration has been read, patterns included");
+    Some(Sieve::new(parsed, filter.not_json == NotJson::DeadLetter))
 }
 
 /// The user's cache folder, by the XDG base directory rules.

@@ -8,23 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::cpu::CpuPool;
 use super::memory::Memory;
 use super::names::Names;
+use super::publish::EntryPublisher;
 use super::target::{OWN_FOLDER, Targets};
 use super::topics::Asker;
 use super::{Stats, lane};
 use crate::batch::{CutPolicy, Provenance, Sinks};
 use crate::clock::Random;
 use crate::config;
-use crate::ledger::{
-    Chain, Commit, Entry, Kind, LanePath, LastEntry, Ledger, Publish, PublishError, Starts, TopicIdentity,
-};
+use crate::ledger::{Chain, Commit, Entry, LanePath, Ledger, Starts, TopicIdentity, TransformEntry};
 use crate::record::{DEAD_LETTER_SINK, Epoch, TopicPartition};
-use crate::sink::{self, object_store::Publisher};
+use crate::sink;
 use crate::source::Command;
 use crate::source::kafka::{self, EmbeddedBroker, Handle, Watermarks};
 use crate::transform;
@@ -56,6 +54,8 @@ pub(super) struct Context {
     pub(super) transforms: transform::Chain,
     pub(super) provenance: Vec<Provenance>,
     pub(super) cpu: CpuPool,
+    /// For transforms that take their time, so that they don't hold up other lanes.
+    pub(super) aside: CpuPool,
     pub(super) source: Handle,
     pub(super) asker: Asker,
     pub(super) embedded: Option<EmbeddedBroker>,
@@ -119,6 +119,16 @@ impl Context {
         self.transforms.lane(origin.clone())
     }
 
+    /// Whether an entry was made by these very transforms and this configuration.
+    pub(super) fn made(&self, entry: &Entry) -> bool {
+        let same = |(entry, own): (&TransformEntry, &Provenance)| {
+            entry.name == own.name && entry.digest == own.digest
+        };
+        entry.config_digest == self.config.digest
+            && entry.transforms.len() == self.provenance.len()
+            && entry.transforms.iter().zip(&self.provenance).all(same)
+    }
+
     /// What every object of one attempt is labelled with.
     pub(super) fn labels(&self, names: &Names) -> sink::object_store::Provenance {
         sink::object_store::Provenance {
@@ -176,21 +186,5 @@ impl Context {
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || source.join()).await {
             tracing::error!(%error, "the source did not end well");
         }
-    }
-}
-
-/// Publishes entries, in the ledger's words.
-#[derive(Debug)]
-pub(super) struct EntryPublisher(pub(super) Publisher);
-
-#[async_trait]
-impl Publish for EntryPublisher {
-    async fn publish(&self, entry: &LastEntry) -> Result<(), PublishError> {
-        let published = self.0.publish(&entry.entry, &entry.inline).await;
-        published.map_err(|error| PublishError {
-            kind: if error.halts() { Kind::Halted } else { Kind::Transient },
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        })
     }
 }

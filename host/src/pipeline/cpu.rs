@@ -32,12 +32,12 @@ impl CpuPool {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub(super) fn start(threads: Option<NonZeroUsize>) -> std::io::Result<Self> {
+    pub(super) fn start(name: &str, threads: Option<NonZeroUsize>) -> std::io::Result<Self> {
         let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let (jobs, queue) = bounded(QUEUE_JOBS);
         for nth in 0..threads {
             let queue: Receiver<Job> = queue.clone();
-            thread::Builder::new().name(format!("cpu-{nth}")).spawn(move || {
+            thread::Builder::new().name(format!("{name}-{nth}")).spawn(move || {
                 for job in queue {
                     job();
                 }
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_the_job_and_not_the_thread() {
-        let pool = CpuPool::start(NonZeroUsize::new(1)).expect("threads");
+        let pool = CpuPool::start("cpu", NonZeroUsize::new(1)).expect("threads");
         let lost = pool.run(|| -> u32 { panic!("broken") }).await;
         assert!(lost.is_err_and(|error| error.to_string().contains("broken")));
         assert_eq!(pool.run(|| 7).await.expect("the thread goes on"), 7);

@@ -3,13 +3,16 @@
 //! Owns the way from a decision to `_start.json`. Invariant: reads no record and joins no group; a topic
 //! that has chains is left as it is.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
-use super::context::EntryPublisher;
 use super::error::chain_text;
+use super::letters::LetterTopic;
+use super::publish::EntryPublisher;
 use super::target::Targets;
 use super::topics::{self, Asker};
+use super::{Error, Stats};
 use crate::config::{self, Broker};
 use crate::ledger::{self, Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
 use crate::source::kafka::Queries;
@@ -47,13 +50,21 @@ pub async fn decide(config: config::Pipeline, decision: Decision) -> Result<Vec<
     let targets = Targets::open(&config).await?;
     let ledger = targets.open_ledger(&config).await?;
     let asker = Asker::new(Queries::new(&config.source, brokers)?, false);
+    let letters = match decision {
+        Decision::Adopt(_) => {
+            let stats = Arc::new(Stats::default());
+            LetterTopic::open(&config, brokers, &asker, targets.letter_store(), stats).await?
+        }
+        Decision::NewChain(_) => None,
+    };
+    let publisher = EntryPublisher { objects: targets.publisher(CancellationToken::new()), letters };
     let mut decided = Vec::new();
     let mut left = None;
     for name in &config.source.topics {
         let topic = TopicIdentity { name: name.clone(), id: asker.topic_id(name).await? };
         let starts = match &decision {
             Decision::NewChain(at) => new_chain(&ledger, &asker, &topic, *at).await,
-            Decision::Adopt(from) => adopt(&ledger, &targets, &topic, from).await,
+            Decision::Adopt(from) => adopt(&ledger, &targets, &topic, from, &publisher).await,
         };
         match starts {
             Ok(starts) => decided.push(starts),
@@ -100,8 +111,8 @@ async fn adopt(
     targets: &Targets,
     topic: &TopicIdentity,
     from: &str,
+    publisher: &EntryPublisher,
 ) -> Result<Starts, Error> {
     let old = targets.open_old_ledger(from).await?;
-    let publisher = EntryPublisher(targets.publisher(CancellationToken::new()));
-    Ok(ledger.adopt(&old, topic, &targets.sink_places(), &publisher).await?)
+    Ok(ledger.adopt(&old, topic, &targets.sink_places(), publisher).await?)
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{config, ledger, plugin, source, store};
+use crate::{config, ledger, plugin, sink, source, store};
 
 /// What stops a pipeline.
 #[derive(Debug, Error)]
@@ -13,6 +13,16 @@ pub enum Error {
     /// The broker, or a topic.
     #[error("{0}")]
     Source(#[from] source::kafka::Error),
+    /// The topic of dead letters is not there, or can't be asked for.
+    #[error("`dead_letter.topic` can't be used")]
+    DeadLetterTopic {
+        /// Why.
+        #[source]
+        source: source::kafka::Error,
+    },
+    /// The producer for dead letters can't be made.
+    #[error(transparent)]
+    DeadLetterProducer(#[from] sink::kafka::Error),
     /// The source ended by itself.
     #[error("the source has ended by itself")]
     SourceGone,
@@ -60,6 +70,14 @@ impl Error {
         match self {
             Self::Ledger(error) => error.hint(),
             Self::Source(error) => error.hint().map(str::to_owned),
+            Self::DeadLetterTopic { source: source::kafka::Error::TopicMissing { topic, brokers } } => {
+                // One partition keeps all letters in order, and there are few of them.
+                Some(format!(
+                    "create it: `kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 1`; \
+                     or remove `dead_letter.topic`"
+                ))
+            }
+            Self::DeadLetterTopic { source } => source.hint().map(str::to_owned),
             Self::Store { source, .. } => {
                 source.downcast_ref::<store::ProbeError>().map(|error| error.advice().to_owned())
             }

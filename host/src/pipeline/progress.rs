@@ -56,17 +56,27 @@ impl Progress {
         let taken = Stats::get(&stats.taken_in);
         let rate = taken / self.begun.elapsed().as_secs().max(1);
         let (objects, dead) = (Stats::get(&stats.objects), Stats::get(&stats.dead_letters));
+        let held = Stats::get(&stats.held_lanes);
         match &self.bar {
             Some(bar) => {
                 bar.set_message(format!(
-                    "{taken} records in ({rate}/s), {} to go, {} delivered in {objects} objects, {dead} dead letters",
+                    "{taken} records in ({rate}/s), {} to go, {} delivered in {objects} objects, {dead} dead letters{}",
                     self.to_go().map_or_else(|| String::from("?"), |left| left.to_string()),
                     Stats::get(&stats.written),
+                    if held == 0 { String::new() } else { format!(", {held} LANES HELD") },
                 ));
                 bar.tick();
             }
             None => {
-                tracing::info!(taken, rate, lanes = self.lanes.len(), objects, dead_letters = dead, "working")
+                tracing::info!(
+                    taken,
+                    rate,
+                    lanes = self.lanes.len(),
+                    objects,
+                    dead_letters = dead,
+                    held,
+                    "working"
+                )
             }
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -88,6 +88,8 @@ pub(super) struct Supervisor {
     halted: BTreeSet<TopicPartition>,
     halts: Vec<String>,
     timed_out: bool,
+    /// A lane's failure stops the others too.
+    stopping: bool,
 }
 
 impl Supervisor {
@@ -112,11 +114,18 @@ impl Supervisor {
             halted: BTreeSet::new(),
             halts: Vec::new(),
             timed_out: false,
+            stopping: false,
         }
     }
 
     /// Runs until `stop` says so, all partitions have reached their ends, or the source fails.
-    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, Error> {
+    ///
+    /// Whoever notifies `resume` makes held lanes try again.
+    pub(super) async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        resume: &Notify,
+    ) -> Result<Summary, Error> {
         tokio::pin!(stop);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -137,7 +146,12 @@ impl Supervisor {
                     Ok(ends) => self.fed(ends).await,
                     Err(error) => return self.fail(error).await,
                 },
+                () = resume.notified() => self.resume(),
                 _ = tick.tick() => self.on_tick().await,
+            }
+            if self.stopping {
+                self.shut_down(CutCause::Shutdown).await;
+                break;
             }
             if self.is_done() {
                 self.shut_down(CutCause::End).await;
@@ -305,7 +319,10 @@ impl Supervisor {
             // A drain for the group that was too slow is no fault of the end that comes later.
             Ok(Ended::TimedOut) => self.timed_out |= !self.is_revoked(&partition),
             Ok(Ended::Drained | Ended::Abandoned) => {}
-            Err(error) => self.halt(&partition, &error).await,
+            Err(error) => {
+                self.stopping |= error.stops_pipeline();
+                self.halt(&partition, &error).await;
+            }
         }
         for revocation in &mut self.revocations {
             revocation.waiting.remove(&partition);
@@ -320,7 +337,7 @@ impl Supervisor {
     async fn halt(&mut self, partition: &TopicPartition, error: &lane::Error) {
         let reason = super::error::chain_text(error);
         tracing::error!(lane = %partition, error = %reason,
-            "the lane halted; its records stay in Kafka, the other lanes go on");
+            "the lane halted; its records stay in Kafka");
         Stats::add(&self.context.stats.halted, 1);
         self.context.tell(Command::Stop { partition: partition.clone() }).await;
         self.halted.insert(partition.clone());
@@ -329,6 +346,14 @@ impl Supervisor {
         }
         if let Some(ends) = &mut self.ends {
             ends.reached(partition);
+        }
+    }
+
+    /// Makes lanes that a circuit breaker holds try again at once.
+    fn resume(&self) {
+        tracing::info!(held = Stats::get(&self.context.stats.held_lanes), "held lanes try again now");
+        for lane in self.lanes.values() {
+            let _a_busy_lane_is_not_held = lane.control.try_send(Control::Resume);
         }
     }
 

@@ -115,6 +115,11 @@ impl Targets {
         Publisher::new(stores.collect(), cancelled)
     }
 
+    /// The store that has the dead letters.
+    pub(super) fn letter_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.target(DEAD_LETTER_SINK).place.store)
+    }
+
     fn target(&self, sink: &str) -> &Target {
         self.by_name.get(sink).expect("ranges name only the pipeline's sinks")
     }
@@ -191,7 +196,7 @@ async fn open_dead_letters(
     config: &config::Pipeline,
     targets: &BTreeMap<Arc<str>, Target>,
 ) -> Result<Target, Error> {
-    let (place, folder, shown) = match &config.dead_letter {
+    let (place, folder, shown) = match &config.dead_letter.location {
         Some(location) => {
             let (place, folder) = open_place(DEAD_LETTER_SINK, location).await?;
             (place, folder, location.url.to_string())
@@ -253,7 +258,7 @@ pub(super) fn separate_run(config: &mut config::Pipeline, run: &str) {
     for Sink::ObjectStore(sink) in config.sinks.values_mut() {
         separate(&mut sink.location);
     }
-    config.dead_letter.iter_mut().for_each(separate);
+    config.dead_letter.location.iter_mut().for_each(separate);
     if let Some(ledger) = &mut config.ledger {
         separate(&mut ledger.location);
     }

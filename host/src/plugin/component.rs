@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::ComponentItem;
@@ -199,6 +200,12 @@ impl Plugin {
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
+    }
+
+    /// Time limit of a call.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.limits.timeout
     }
 
     /// Digest of the component's file.

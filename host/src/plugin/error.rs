@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::record::Postponement;
+use crate::record::{Condition, Postponement, Report};
 
 /// Why a plugin cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,7 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The guest trapped: panic, exit, exhausted stack, or another instruction that cannot go on.
-    #[error("{message}{}", with_details(backtrace, output))]
+    #[error("{message}")]
     Trap {
         /// What the engine said.
         message: String,
@@ -120,7 +120,7 @@ pub enum CallError {
         output: String,
     },
     /// The guest ran longer than it may.
-    #[error("the call took longer than its limit of {limit_ms} ms{}", with_details(backtrace, output))]
+    #[error("the call took longer than its limit of {limit_ms} ms")]
     Timeout {
         /// The limit.
         limit_ms: u64,
@@ -130,7 +130,7 @@ pub enum CallError {
         output: String,
     },
     /// The guest wanted more memory than it may have, and gave up.
-    #[error("the plugin ran out of its {limit_bytes} bytes of memory{}", with_details(backtrace, output))]
+    #[error("the plugin ran out of its {limit_bytes} bytes of memory")]
     OutOfMemory {
         /// The limit.
         limit_bytes: u64,
@@ -187,6 +187,45 @@ impl CallError {
             Self::Retry(_) => "PluginRetry",
             Self::Fatal(_) => "PluginFatal",
         }
+    }
+
+    /// What kind of failure of a record it is.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        match self {
+            Self::Trap { .. } => Condition::Trap,
+            Self::Timeout { .. } => Condition::Timeout,
+            Self::OutOfMemory { .. } => Condition::OutOfMemory,
+            Self::WrongCount { .. } | Self::BadResponse { .. } => Condition::BadResponse,
+            Self::OutputTooLarge { .. } => Condition::OutputTooLarge,
+            Self::Retry(_) => Condition::RetryAttemptsExhausted,
+            Self::Fatal(_) => Condition::Fatal,
+        }
+    }
+
+    /// What the plugin left behind, where there is anything.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        match self {
+            Self::Trap { backtrace, output, .. }
+            | Self::Timeout { backtrace, output, .. }
+            | Self::OutOfMemory { backtrace, output, .. } => {
+                let report = Report { backtrace: backtrace.clone(), log: output.clone() };
+                (report != Report::default()).then_some(report)
+            }
+            Self::WrongCount { .. }
+            | Self::BadResponse { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::Retry(_)
+            | Self::Fatal(_) => None,
+        }
+    }
+
+    /// The error with what the plugin left behind, for a person.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let report = self.report().unwrap_or_default();
+        format!("{self}{}", with_details(&report.backtrace, &report.log))
     }
 
     /// Whether the instance must not be called again: it is dead, or cannot be trusted to be whole.

@@ -23,7 +23,7 @@ use super::exports;
 use super::output::Identity;
 use super::state::State;
 use super::verdict::{Inputs, Verdict};
-use crate::record::{Failure, RecordRef};
+use crate::record::{Condition, Failure, RecordRef};
 
 /// Bytes that one call may give back, and one import may pass: many times a batch, and bounded.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -58,7 +58,7 @@ impl Instance {
         let failed = |step| {
             move |error: CallError| {
                 let transform = plugin.transform.clone();
-                Error::Start { transform, step, text: error.to_string() }
+                Error::Start { transform, step, text: error.in_full() }
             }
         };
         let mut caller = Caller::new(plugin, identity);
@@ -209,10 +209,11 @@ fn millis(plugin: &Plugin) -> u64 {
 
 /// The verdict of a record that no plugin can be asked about.
 pub(super) fn bad_header() -> Verdict<'static> {
-    Verdict::Fail(Failure {
+    let failure = Failure {
         code: String::from("BadHeader"),
         detail: String::from("a header's name is not UTF-8, which the plugin contract cannot carry"),
-    })
+    };
+    Verdict::NotPassed(Condition::BadHeader, failure)
 }
 
 /// Gives a failed call its name.

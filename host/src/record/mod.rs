@@ -9,7 +9,8 @@ pub use arena::{Arena, HeaderIter, Headers, NewRecord, RecordRef};
 pub(crate) use arena::{Columns, HEADERS_PRESENT, KEY_PRESENT, NULL_LENGTH, VALUE_PRESENT};
 pub use cut::{CutCause, DEAD_LETTER_SINK};
 pub use outcome::{
-    Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Transformed,
+    Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Rest, Transformed,
+    Wait,
 };
 
 use std::fmt;

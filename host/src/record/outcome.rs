@@ -2,7 +2,7 @@
 //! into an arena of what was made new (replace, emit).
 //!
 //! Owns the shape and the accounts. Invariant: each input of the batch is exactly one of dropped, dead
-//! (`failed`) or kept (it stands in `outputs` or `partial`), unless `retry_from` cut the batch short.
+//! (`failed`) or kept (it stands in `outputs` or `partial`), but for those from `rest` on.
 
 use std::sync::Arc;
 
@@ -159,6 +159,31 @@ impl Failed {
     }
 }
 
+/// The inputs of a batch that have no results yet, and come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The first of them.
+    pub from: u32,
+    /// When they come again.
+    pub wait: Wait,
+}
+
+/// When the rest of a batch comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// At once: it was more than can be done in one go.
+    Not,
+    /// Later, at a transform's wish.
+    Wish {
+        /// The transform.
+        transform: Arc<str>,
+        /// How often it has wished so for the first of them.
+        attempt: u32,
+        /// What it said.
+        wish: Postponement,
+    },
+}
+
 /// The results of a batch.
 #[derive(Debug, Default)]
 pub struct Transformed {
@@ -174,8 +199,8 @@ pub struct Transformed {
     pub failed: Vec<Failed>,
     /// Outputs that failed, of inputs that are kept.
     pub partial: Vec<Failed>,
-    /// From this input on, the batch is to come again.
-    pub retry_from: Option<(u32, Postponement)>,
+    /// Where the results end, if before the batch does.
+    pub rest: Option<Rest>,
 }
 
 impl Transformed {
@@ -187,7 +212,7 @@ impl Transformed {
         self.dropped = 0;
         self.failed.clear();
         self.partial.clear();
-        self.retry_from = None;
+        self.rest = None;
     }
 
     /// The record that an output stands for; `input` is the arena of the batch.

@@ -1,75 +1,34 @@
 //! Calls a transform until each record has a verdict: a call that fails is made again in halves until
-//! the records to blame stand alone.
+//! the records to blame stand alone, and what the plugin's policy says of a failure is done.
 //!
-//! Invariant: verdicts come in the order of the records, one each, until a wish to retry ends them. With
-//! k bad records among n it takes at most `1 + k (2 log2 n + 1)` calls: two for each halving, and one more
-//! where a record has to be tried on a fresh instance before it is blamed.
+//! Invariant: verdicts come in the order of the records, one each, until the run ends early. With k bad
+//! records among n it takes at most `1 + k (2 log2 n + 1)` calls: two for each halving, and one more
+//! where a record has to be tried on a fresh instance before it is blamed. A call that takes too long
+//! ends the run where there is a smaller batch to try, and is searched here only within one input.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::attempts::Attempts;
+use super::breaker::{Breaker, Cause, Tally};
+use super::fate::{Blame, Fates};
+use super::instances::{Answer, Ask, Make, Slot};
+use crate::clock::Moment;
+use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
 use crate::plugin::{CallError, Error, Inputs, Verdict};
-use crate::record::{Failure, Postponement};
+use crate::record::{Condition, Failure, Postponement};
 
-/// Something that can be asked for verdicts: an instance, or its double in a test.
-pub(super) trait Call: Send {
-    /// Asks what becomes of the records in `range`, and hands each verdict to `take` in order. Where it
-    /// fails, `take` was not called.
-    fn process(
-        &mut self,
-        inputs: &Inputs<'_>,
-        range: Range<usize>,
-        attempt: u32,
-        take: &mut dyn FnMut(Verdict<'_>),
-    ) -> Result<(), CallError>;
-
-    /// Linear memory that it holds.
-    fn memory_bytes(&self) -> usize;
+/// What a lane keeps of a transform between batches.
+pub(super) struct LaneStep {
+    pub(super) slot: Slot,
+    pub(super) attempts: Attempts,
+    pub(super) breaker: Breaker,
 }
 
-/// Where a fresh one comes from.
-pub(super) trait Make {
-    /// Makes one.
-    fn make(&self) -> Result<Box<dyn Call>, Error>;
-}
-
-/// The instance of a lane, made when it is first needed.
-#[derive(Default)]
-pub(super) struct Slot {
-    call: Option<Box<dyn Call>>,
-    /// It has answered since it was made, so that it may have changed.
-    used: bool,
-}
-
-impl Slot {
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.call.is_none()
-    }
-
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.call.as_ref().map_or(0, |call| call.memory_bytes())
-    }
-
-    fn process(
-        &mut self,
-        make: &dyn Make,
-        run: &Run<'_>,
-        range: Range<usize>,
-        take: &mut dyn FnMut(Verdict<'_>),
-    ) -> Result<Result<(), CallError>, Error> {
-        let call = match &mut self.call {
-            Some(call) => call,
-            empty => empty.insert(make.make()?),
-        };
-        let result = call.process(run.inputs, range, run.attempt, take);
-        self.used = true;
-        if result.as_ref().is_err_and(CallError::kills) {
-            self.clear();
-        }
-        Ok(result)
+impl LaneStep {
+    pub(super) fn new(breaker: Option<CircuitBreaker>) -> Self {
+        Self { slot: Slot::default(), attempts: Attempts::default(), breaker: Breaker::new(breaker) }
     }
 }
 
@@ -77,21 +36,43 @@ impl Slot {
 pub(super) struct Run<'a> {
     /// The transform's name, for the log.
     pub(super) transform: &'a str,
+    pub(super) policy: &'a Policy,
+    /// Time limit of a call.
+    pub(super) limit: Duration,
     pub(super) inputs: &'a Inputs<'a>,
-    pub(super) attempt: u32,
-    /// `fatal` ends the run instead of being searched for: nothing has succeeded yet.
+    /// `fatal` ends the run instead of being searched for.
     pub(super) fatal_stops: bool,
+    pub(super) now: Moment,
 }
 
 /// How it ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum End {
     /// Each record has its verdict.
     Done,
-    /// From this record on they come again.
-    Postponed(usize, Postponement),
+    /// From this record on they come again, at the plugin's wish; it has wished so that often.
+    Postponed { position: usize, wish: Postponement, attempt: u32 },
+    /// From this record on they come again at once, in smaller numbers: a call with that many of the
+    /// batch's records took too long.
+    TooSlow { position: usize, inputs: u32 },
+    /// The records before this one are to be taken in before the run goes on to stop at it.
+    Before { position: usize },
+    /// The lane is to be held; nothing of the run stands.
+    Held(Cause),
     /// The plugin says that no call can succeed.
     Fatal(String),
+    /// The first record failed, and the policy says that this stops the pipeline.
+    Failed(Condition, Failure),
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) end: End,
+    /// A call took a third of its limit or more.
+    pub(super) slow: bool,
+    /// A call succeeded.
+    pub(super) answered: bool,
 }
 
 /// Gives each record its verdict.
@@ -99,62 +80,306 @@ pub(super) enum End {
 /// # Errors
 /// Where a fresh instance is needed and cannot be made.
 pub(super) fn bisect(
-    slot: &mut Slot,
+    step: &mut LaneStep,
     make: &dyn Make,
     run: &Run<'_>,
-    take: &mut dyn FnMut(usize, Verdict<'_>),
-) -> Result<End, Error> {
-    let mut fatal_stops = run.fatal_stops;
-    let mut failed_calls = 0_u64;
-    let mut waiting: Vec<_> = std::iter::once(0..run.inputs.len()).collect();
-    while let Some(range) = waiting.pop() {
+    fates: &mut Fates<'_>,
+) -> Result<Ran, Error> {
+    step.breaker.begin();
+    let waiting = pieces(run);
+    let tally = Tally::default();
+    let mut search =
+        Search { step, make, run, fates, waiting, tally, slow: false, answered: false, warned: false };
+    let end = search.all()?;
+    Ok(Ran { end, slow: search.slow, answered: search.answered })
+}
+
+/// Records that wait for their verdicts.
+enum Piece {
+    /// To be asked about.
+    Ask {
+        range: Range<usize>,
+        /// Its first record has no retries left, so that a call which wants one is a failed call.
+        exhausted: bool,
+    },
+    /// Too old to be asked about.
+    Expired(Range<usize>),
+}
+
+/// The records in pieces, the first last.
+fn pieces(run: &Run<'_>) -> Vec<Piece> {
+    let whole = 0..run.inputs.len();
+    let Some(age) = run.policy.max_record_age else {
+        return vec![Piece::Ask { range: whole, exhausted: false }];
+    };
+    let oldest_ms = run.now.wall_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let is_expired = |position: &usize| {
+        let read_ms = run.inputs.read_ms(*position);
+        read_ms != -1 && read_ms < oldest_ms
+    };
+    let mut pieces = Vec::new();
+    let mut end = whole.end;
+    while end > 0 {
+        let expired = is_expired(&(end - 1));
+        let start = (0..end).rev().find(|position| is_expired(position) != expired).map_or(0, |it| it + 1);
+        let range = start..end;
+        pieces.push(if expired { Piece::Expired(range) } else { Piece::Ask { range, exhausted: false } });
+        end = start;
+    }
+    pieces
+}
+
+struct Search<'a, 'f> {
+    step: &'a mut LaneStep,
+    make: &'a dyn Make,
+    run: &'a Run<'a>,
+    fates: &'a mut Fates<'f>,
+    /// The next one is the last.
+    waiting: Vec<Piece>,
+    tally: Tally,
+    slow: bool,
+    answered: bool,
+    warned: bool,
+}
+
+/// What a record said that ends the verdicts of its call.
+enum Halt {
+    Wish(Postponement),
+    Failed(Condition, Failure),
+}
+
+impl Search<'_, '_> {
+    fn all(&mut self) -> Result<End, Error> {
+        while let Some(piece) = self.waiting.pop() {
+            let ended = match piece {
+                Piece::Ask { range, exhausted } => self.ask(range, exhausted)?,
+                Piece::Expired(range) => self.expire(range),
+            };
+            let running = self.run.now.running;
+            if let Some(end) = ended {
+                // A lane that is to be held has nothing that stands, and nothing to take note of.
+                let takes_note =
+                    matches!(end, End::Postponed { .. } | End::TooSlow { .. } | End::Before { .. });
+                let held = if takes_note { self.step.breaker.end(running, self.tally) } else { None };
+                return Ok(held.map_or(end, End::Held));
+            }
+            if let Some(cause) = self.step.breaker.look(running, self.tally) {
+                return Ok(End::Held(cause));
+            }
+        }
+        let held = self.step.breaker.end(self.run.now.running, self.tally);
+        Ok(held.map_or(End::Done, End::Held))
+    }
+
+    /// Makes one call, and decides what its end means.
+    fn ask(&mut self, range: Range<usize>, exhausted: bool) -> Result<Option<End>, Error> {
         if range.is_empty() {
-            continue;
+            return Ok(None);
         }
-        let used = slot.used;
-        let mut position = range.start;
-        let mut postponed = None;
-        let result = slot.process(make, run, range.clone(), &mut |verdict| match (&postponed, verdict) {
-            (Some(_), _) => {}
-            (None, Verdict::Retry(wish)) => postponed = Some(wish),
-            (None, verdict) => {
-                take(position, verdict);
-                position += 1;
-            }
-        })?;
-        if let Some(wish) = postponed {
-            return Ok(End::Postponed(position, wish));
+        let (answer, position, halt) = self.call(&range)?;
+        self.slow |= answer.took >= self.run.limit / 3;
+        if !matches!(answer.result, Err(CallError::Timeout { .. })) {
+            self.step.breaker.answered();
         }
-        if let Err(error) = &result {
-            failed_calls += 1;
-            // Once a batch: the dead letters hold the rest.
-            if failed_calls == 1 {
-                warn(run, &range, error);
+        self.answered |= answer.result.is_ok();
+        match halt {
+            Some(Halt::Wish(wish)) => return Ok(self.record_wishes(position, range.end, wish)),
+            Some(Halt::Failed(condition, failure)) => {
+                return Ok(Some(self.stop_at(position, condition, failure)));
             }
+            None => {}
         }
-        match result {
-            Ok(()) => fatal_stops = false,
-            Err(CallError::Retry(wish)) => return Ok(End::Postponed(range.start, wish)),
-            Err(CallError::Fatal(text)) if fatal_stops => return Ok(End::Fatal(text)),
-            Err(_) if range.len() > 1 => {
-                let middle = range.start + range.len() / 2;
-                waiting.push(middle..range.end);
-                waiting.push(range.start..middle);
+        match answer.result {
+            Ok(()) => Ok(None),
+            Err(CallError::Retry(wish)) => Ok(self.call_wishes(range, wish, exhausted)),
+            Err(CallError::Fatal(text)) if self.fatal_stops() => Ok(Some(End::Fatal(text))),
+            Err(error) => {
+                self.warn_once(&range, &error);
+                Ok(self.call_failed(range, &error, answer.used))
             }
-            // What an instance has become by its earlier calls is not this record's fault.
-            Err(CallError::Trap { .. } | CallError::OutOfMemory { .. }) if used => waiting.push(range),
-            Err(error) => take(range.start, Verdict::Fail(blame(&error))),
         }
     }
-    Ok(End::Done)
+
+    /// One call; its verdicts go to the accounts up to one that ends them.
+    fn call(&mut self, range: &Range<usize>) -> Result<(Answer, usize, Option<Halt>), Error> {
+        let inputs = self.run.inputs;
+        let attempt = self.step.attempts.wishes(inputs.record(0).offset);
+        let ask = Ask { inputs, range: range.clone(), attempt };
+        let stops = self.run.policy.on_error == OnError::Stop;
+        let mut position = range.start;
+        let mut halt = None;
+        let (fates, tally, attempts) = (&mut *self.fates, &mut self.tally, &self.step.attempts);
+        let answer = self.step.slot.call(self.make, &ask, &mut |verdict| {
+            let failed = match verdict {
+                _ if halt.is_some() => return,
+                Verdict::Retry(wish) => {
+                    halt = Some(Halt::Wish(wish));
+                    return;
+                }
+                Verdict::Fail(failure) if stops => {
+                    halt = Some(Halt::Failed(Condition::ProcessingFailed, failure));
+                    return;
+                }
+                Verdict::NotPassed(condition, failure) if stops => {
+                    halt = Some(Halt::Failed(condition, failure));
+                    return;
+                }
+                Verdict::NotPassed(condition, failure) => {
+                    fates.fail(position, Blame { attempts: 0, ..Blame::of(condition, failure) });
+                    false
+                }
+                Verdict::Fail(failure) => {
+                    let blame = Blame::of(Condition::ProcessingFailed, failure);
+                    fates.fail(position, blame.tried(attempts, inputs.record(position).offset));
+                    true
+                }
+                verdict => {
+                    fates.add(position, verdict);
+                    if let Some(part) = fates.failed_in_part().filter(|_| stops) {
+                        halt = Some(Halt::Failed(part.condition, part.failure.clone()));
+                        return;
+                    }
+                    false
+                }
+            };
+            tally.records += 1;
+            tally.failed += u64::from(failed);
+            position += 1;
+        })?;
+        Ok((answer, position, halt))
+    }
+
+    fn fatal_stops(&self) -> bool {
+        self.run.policy.on_fatal == OnFatal::Stop || (self.run.fatal_stops && !self.answered)
+    }
+
+    /// The record at `position` wants to come again; those before it have their verdicts.
+    fn record_wishes(&mut self, position: usize, end: usize, wish: Postponement) -> Option<End> {
+        let attempt = self.count_wish(position);
+        if self.may_retry(attempt) {
+            return Some(End::Postponed { position, wish, attempt });
+        }
+        // What came after it in the call was not looked at.
+        self.waiting.push(Piece::Ask { range: position + 1..end, exhausted: false });
+        self.blame(position, exhausted(wish))
+    }
+
+    /// The whole call wants to come again.
+    fn call_wishes(&mut self, range: Range<usize>, wish: Postponement, was_exhausted: bool) -> Option<End> {
+        if !was_exhausted {
+            let attempt = self.count_wish(range.start);
+            if self.may_retry(attempt) {
+                return Some(End::Postponed { position: range.start, wish, attempt });
+            }
+        }
+        if range.len() == 1 {
+            return self.blame(range.start, exhausted(wish));
+        }
+        self.halve(&range, true);
+        None
+    }
+
+    fn count_wish(&mut self, position: usize) -> u32 {
+        let offset = self.run.inputs.record(position).offset;
+        self.step.attempts.wish(offset, self.run.now.wall_ms)
+    }
+
+    fn may_retry(&self, attempt: u32) -> bool {
+        self.run.policy.retries.is_none_or(|retries| attempt <= retries)
+    }
+
+    fn call_failed(&mut self, range: Range<usize>, error: &CallError, used: bool) -> Option<End> {
+        if let CallError::Timeout { .. } = error {
+            if let Some(cause) = self.step.breaker.timed_out(self.run.limit) {
+                return Some(End::Held(cause));
+            }
+            let origin = |position| self.run.inputs.origin(position);
+            let inputs = origin(range.end - 1) - origin(range.start) + 1;
+            if inputs > 1 {
+                return Some(End::TooSlow { position: range.start, inputs });
+            }
+        }
+        if range.len() > 1 {
+            self.halve(&range, false);
+            return None;
+        }
+        // What an instance has become by its earlier calls is not this record's fault.
+        if used && matches!(error, CallError::Trap { .. } | CallError::OutOfMemory { .. }) {
+            self.waiting.push(Piece::Ask { range, exhausted: false });
+            return None;
+        }
+        self.blame(range.start, blame(error))
+    }
+
+    fn halve(&mut self, range: &Range<usize>, exhausted: bool) {
+        let middle = range.start + range.len() / 2;
+        self.waiting.push(Piece::Ask { range: middle..range.end, exhausted });
+        self.waiting.push(Piece::Ask { range: range.start..middle, exhausted });
+    }
+
+    /// The record at `position` is to blame for what happened.
+    fn blame(&mut self, position: usize, blame: Blame) -> Option<End> {
+        if self.run.policy.on_error == OnError::Stop {
+            return Some(self.stop_at(position, blame.condition, blame.failure));
+        }
+        let offset = self.run.inputs.record(position).offset;
+        let asked = blame.tried(&self.step.attempts, offset);
+        self.fates.fail(position, asked);
+        self.tally.records += 1;
+        self.tally.failed += 1;
+        None
+    }
+
+    /// Stops at the record; those before it are taken in first.
+    fn stop_at(&self, position: usize, condition: Condition, failure: Failure) -> End {
+        let inputs = self.run.inputs;
+        if inputs.origin(position) == inputs.origin(0) {
+            End::Failed(condition, failure)
+        } else {
+            End::Before { position }
+        }
+    }
+
+    /// These are older than the policy allows: that is no failure of the plugin.
+    fn expire(&mut self, range: Range<usize>) -> Option<End> {
+        for position in range {
+            let age_ms = self.run.now.wall_ms.saturating_sub(self.run.inputs.read_ms(position));
+            let blame = too_old(age_ms, self.run.policy.max_record_age.unwrap_or_default());
+            if self.run.policy.on_error == OnError::Stop {
+                return Some(self.stop_at(position, blame.condition, blame.failure));
+            }
+            let offset = self.run.inputs.record(position).offset;
+            let wishes = self.step.attempts.wishes(offset);
+            let first_attempt_ms = self.step.attempts.first_ms(offset);
+            self.fates.fail(position, Blame { attempts: wishes, first_attempt_ms, ..blame });
+        }
+        None
+    }
+
+    /// Once a run: the dead letters hold the rest.
+    fn warn_once(&mut self, range: &Range<usize>, error: &CallError) {
+        if std::mem::replace(&mut self.warned, true) {
+            return;
+        }
+        let (transform, code, records) = (self.run.transform, error.code(), range.len());
+        let offset = self.run.inputs.record(range.start).offset;
+        tracing::warn!(transform, code, records, offset, "a plugin's call failed");
+    }
 }
 
-fn warn(run: &Run<'_>, range: &Range<usize>, error: &CallError) {
-    let (transform, code, records) = (run.transform, error.code(), range.len());
-    let offset = run.inputs.record(range.start).offset;
-    tracing::warn!(transform, code, records, offset, "a plugin's call failed");
+fn exhausted(wish: Postponement) -> Blame {
+    let Postponement { code, reason, .. } = wish;
+    Blame::of(Condition::RetryAttemptsExhausted, Failure { code, detail: reason })
 }
 
-fn blame(error: &CallError) -> Failure {
-    Failure { code: error.code().to_owned(), detail: error.to_string() }
+fn too_old(age_ms: i64, most: Duration) -> Blame {
+    let detail =
+        format!("the record is {} s old, `max_record_age` is {} s", age_ms / 1000, most.as_secs_f64());
+    Blame::of(Condition::RecordAgeExceeded, Failure { code: String::from("RecordAgeExceeded"), detail })
+}
+
+fn blame(error: &CallError) -> Blame {
+    let failure = Failure { code: error.code().to_owned(), detail: error.to_string() };
+    let report = error.report().map(Arc::new);
+    Blame { report, ..Blame::of(error.condition(), failure) }
 }

@@ -4,14 +4,55 @@
 //! dropped only if nothing of it is left and nothing of it failed; it has failed only if it was one
 //! record and that failed; otherwise it is kept.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::attempts::Attempts;
 use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
-    Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, Postponement, RecordRef,
-    Transformed,
+    Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, RecordRef, Report, Rest,
+    Transformed, Wait,
 };
+
+/// Why a record failed, and what is known about it.
+#[derive(Debug)]
+pub(super) struct Blame {
+    pub(super) condition: Condition,
+    pub(super) failure: Failure,
+    /// How often the plugin was asked about it.
+    pub(super) attempts: u32,
+    pub(super) first_attempt_ms: Option<i64>,
+    pub(super) report: Option<Arc<Report>>,
+}
+
+impl Blame {
+    /// Asked once, and nothing left behind.
+    pub(super) fn of(condition: Condition, failure: Failure) -> Self {
+        Self { condition, failure, attempts: 1, first_attempt_ms: None, report: None }
+    }
+
+    /// With how often the record at `offset` was asked about, this time included.
+    pub(super) fn tried(self, attempts: &Attempts, offset: u64) -> Self {
+        let wishes = attempts.wishes(offset);
+        // The last wish of all and the call that it answered are one attempt.
+        let is_counted = self.condition == Condition::RetryAttemptsExhausted && wishes > 0;
+        let attempts_made = wishes.saturating_add(u32::from(!is_counted));
+        Self { attempts: attempts_made, first_attempt_ms: attempts.first_ms(offset), ..self }
+    }
+}
+
+/// Which transform the accounts are of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Of {
+    /// Its position in the chain.
+    pub(super) transform: u16,
+    /// What fails counts as dropped.
+    pub(super) drops_failed: bool,
+}
 
 /// Collects the verdicts of one transform.
 pub(super) struct Fates<'a> {
+    of: Of,
     inputs: &'a Inputs<'a>,
     step: Step,
     group: Option<Group>,
@@ -30,7 +71,7 @@ pub(super) struct Step {
     dropped: u64,
     failed: Vec<Failed>,
     partial: Vec<Failed>,
-    postponed: Option<(u32, Postponement)>,
+    rest: Option<Rest>,
 }
 
 /// The records of one input, which stand side by side.
@@ -39,15 +80,16 @@ struct Group {
     records: usize,
     outputs_start: usize,
     partial_start: usize,
-    fails: Vec<(usize, Failure)>,
+    fails: Vec<(usize, Blame)>,
 }
 
 impl<'a> Fates<'a> {
-    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+    pub(super) fn new(of: Of, inputs: &'a Inputs<'a>) -> Self {
         let previous = inputs.previous();
         let mut step = Step::default();
         step.outputs.reserve(inputs.len());
         Self {
+            of,
             inputs,
             step,
             group: None,
@@ -57,7 +99,8 @@ impl<'a> Fates<'a> {
         }
     }
 
-    /// Takes the verdict of the record at `position`; they come in order. (`retry` comes by `postpone`.)
+    /// Takes the verdict of the record at `position`; they come in order. (`fail` comes by [`Fates::fail`],
+    /// `retry` by [`Fates::end_before`].)
     pub(super) fn add(&mut self, position: usize, verdict: Verdict<'_>) {
         self.enter(self.inputs.origin(position));
         match verdict {
@@ -68,14 +111,26 @@ impl<'a> Fates<'a> {
             }
             Verdict::Replace { value, annotation } => self.replace(position, value, annotation),
             Verdict::Emit(emission) => self.emit(position, emission),
-            Verdict::Drop => {}
-            Verdict::Fail(failure) => self.fail(position, failure),
-            Verdict::Retry(wish) => self.step.postponed = Some((self.inputs.origin(position), wish)),
+            Verdict::Drop | Verdict::Retry(_) => {}
+            Verdict::Fail(failure) => self.note(position, Blame::of(Condition::ProcessingFailed, failure)),
+            Verdict::NotPassed(condition, failure) => self.note(position, Blame::of(condition, failure)),
         }
     }
 
+    /// The last failure of an output, where the verdict just taken brought one.
+    pub(super) fn failed_in_part(&self) -> Option<&Failed> {
+        let start = self.group.as_ref()?.partial_start;
+        self.step.partial.get(start..)?.last()
+    }
+
+    /// The record at `position` failed; records come in order, as by [`Fates::add`].
+    pub(super) fn fail(&mut self, position: usize, blame: Blame) {
+        self.enter(self.inputs.origin(position));
+        self.note(position, blame);
+    }
+
     /// The input of the record at `position` comes again, with all after it.
-    pub(super) fn postpone(&mut self, position: usize, wish: Postponement) {
+    pub(super) fn end_before(&mut self, position: usize, wait: Wait) {
         let input = self.inputs.origin(position);
         match &self.group {
             Some(group) if group.input == input => {
@@ -85,7 +140,7 @@ impl<'a> Fates<'a> {
             }
             _ => self.leave(),
         }
-        self.step.postponed = Some((input, wish));
+        self.step.rest = Some(Rest { from: input, wait });
     }
 
     /// Ends the accounts.
@@ -123,14 +178,24 @@ impl<'a> Fates<'a> {
         if group.fails.is_empty() && !kept {
             self.step.dropped += 1;
         }
-        for (position, failure) in group.fails {
-            let input = group.input;
+        if self.of.drops_failed {
+            self.step.dropped += u64::from(!group.fails.is_empty() && !kept);
+            return;
+        }
+        for (position, blame) in group.fails {
+            let Blame { condition, failure, attempts, first_attempt_ms, report } = blame;
+            let whole = Failed {
+                transform: Some(self.of.transform),
+                attempts,
+                first_attempt_ms,
+                report,
+                ..Failed::whole(group.input, condition, failure)
+            };
             if alone {
-                self.step.failed.push(Failed::whole(input, Condition::ProcessingFailed, failure));
+                self.step.failed.push(whole);
             } else {
                 let value = self.inputs.record(position).value.map(<[u8]>::to_vec);
-                let failed = Failed::partial(input, 0, value, Condition::ProcessingFailed, failure);
-                self.step.partial.push(failed);
+                self.step.partial.push(Failed { index: Some(0), value, ..whole });
             }
         }
     }
@@ -177,7 +242,7 @@ impl<'a> Fates<'a> {
         let record = self.inputs.record(position);
         let new = NewRecord { value, ..plain(&record) };
         if !self.produce(new, record.headers.iter()) {
-            self.fail(position, too_large());
+            self.note(position, Blame::of(Condition::OutputTooLarge, too_large()));
             return;
         }
         let source = self.last_produced();
@@ -200,8 +265,7 @@ impl<'a> Fates<'a> {
             };
             if !self.produce(new, output.headers.iter()) {
                 let value = output.value.map(<[u8]>::to_vec);
-                let condition = Condition::OutputTooLarge;
-                self.step.partial.push(Failed::partial(input, 0, value, condition, too_large()));
+                self.fail_in_part(input, value, Condition::OutputTooLarge, too_large());
                 continue;
             }
             let source = self.last_produced();
@@ -213,13 +277,22 @@ impl<'a> Fates<'a> {
         }
         while let Some((failure, value)) = emission.next_failure() {
             let value = value.map(<[u8]>::to_vec);
-            self.step.partial.push(Failed::partial(input, 0, value, Condition::ProcessingFailed, failure));
+            self.fail_in_part(input, value, Condition::ProcessingFailed, failure);
         }
     }
 
-    fn fail(&mut self, position: usize, failure: Failure) {
+    /// One of the records that `input` was to become could not be made.
+    fn fail_in_part(&mut self, input: u32, value: Option<Vec<u8>>, condition: Condition, failure: Failure) {
+        if self.of.drops_failed {
+            return;
+        }
+        let failed = Failed::partial(input, 0, value, condition, failure);
+        self.step.partial.push(Failed { transform: Some(self.of.transform), attempts: 1, ..failed });
+    }
+
+    fn note(&mut self, position: usize, blame: Blame) {
         if let Some(group) = &mut self.group {
-            group.fails.push((position, failure));
+            group.fails.push((position, blame));
         }
     }
 
@@ -277,9 +350,9 @@ fn merged(before: &Annotation, added: Annotation) -> Annotation {
     Annotation { routes, partition_keys, headers }
 }
 
-/// Puts what a transform did on top of what was before it; `inputs` is the number of records of the
-/// batch.
-pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: usize) -> Transformed {
+/// Puts what a transform did on top of what was before it; `inputs` are those of the batch that were
+/// given to the chain.
+pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: Range<u32>) -> Transformed {
     let mut whole = previous.unwrap_or_default();
     whole.outputs = step.outputs;
     if whole.produced.is_empty() {
@@ -296,22 +369,23 @@ pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: usize) ->
     whole.failed.sort_by_key(|failed| failed.input);
     whole.partial.extend(step.partial);
     whole.partial.sort_by_key(|failed| failed.input);
-    if let Some((input, wish)) = step.postponed {
-        cut(&mut whole, input, wish);
+    if let Some(rest) = step.rest {
+        cut(&mut whole, inputs.start, rest);
     }
     number_failures(&mut whole);
-    debug_assert!(balanced(&whole, inputs), "each input has one fate");
+    debug_assert!(balanced(&whole, &inputs), "each input has one fate");
     whole
 }
 
 /// Takes back what earlier transforms decided about the inputs that come again.
-fn cut(whole: &mut Transformed, from: u32, wish: Postponement) {
+fn cut(whole: &mut Transformed, start: u32, rest: Rest) {
+    let from = rest.from;
     whole.outputs.retain(|output| output.input < from);
     whole.failed.retain(|failed| failed.input < from);
     whole.partial.retain(|failed| failed.input < from);
     // Drops of earlier transforms are not listed, so those behind the cut are found by what is left.
-    whole.dropped = u64::from(from) - kept(whole) - whole.failed.len() as u64;
-    whole.retry_from = Some((from, wish));
+    whole.dropped = u64::from(from - start) - kept(whole) - whole.failed.len() as u64;
+    whole.rest = Some(rest);
 }
 
 /// Failures of an input are numbered after its outputs, so that offset and index name each of them.
@@ -346,7 +420,7 @@ fn kept(whole: &Transformed) -> u64 {
     kept
 }
 
-fn balanced(whole: &Transformed, inputs: usize) -> bool {
-    let inputs = whole.retry_from.as_ref().map_or(inputs as u64, |(from, _)| u64::from(*from));
-    whole.dropped + whole.failed.len() as u64 + kept(whole) == inputs
+fn balanced(whole: &Transformed, inputs: &Range<u32>) -> bool {
+    let end = whole.rest.as_ref().map_or(inputs.end, |rest| rest.from);
+    whole.dropped + whole.failed.len() as u64 + kept(whole) == u64::from(end - inputs.start)
 }

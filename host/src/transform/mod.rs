@@ -1,14 +1,21 @@
 //! The ordered transforms of a pipeline: batches in, verdicts in `record::Transformed` out.
 //!
-//! Owns the order of the transforms, the life of a lane's instances, the search for the records that a
-//! failed call is to blame on, and the fate of each input. Does not know where records come from or go.
-//! Invariant: every input is exactly one of dropped, failed or kept, unless the batch is cut short by a
-//! wish to retry, and then everything before that point is.
+//! Owns the filter before them, the order of the transforms, the life of a lane's instances, what a policy makes of a failure
+//! (retries, age, circuit breaker), the search for the records that a failed call is to blame on, and the
+//! fate of each input. Does not wait, and does not know where records come from or go.
+//! Invariant: every input is exactly one of dropped, failed or kept, unless the results end before it.
 
+mod attempts;
 mod bisect;
+mod breaker;
 mod chain;
 mod fate;
+mod instances;
+mod pace;
+mod sieve;
 #[cfg(test)]
 mod tests;
 
+pub use breaker::Cause;
 pub use chain::{Chain, LaneChain, Stop};
+pub use sieve::{Filtered, Sieve};

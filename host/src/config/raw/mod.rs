@@ -7,8 +7,10 @@
 
 mod cut;
 mod expand;
+mod filter;
 mod item;
 mod pipeline;
+mod policy;
 mod properties;
 mod sinks;
 mod source;

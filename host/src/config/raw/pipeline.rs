@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::item::{Document, Item, Value};
 use super::table::Table;
-use super::{cut, sinks, source, transforms};
+use super::{cut, filter, sinks, source, transforms};
 use crate::config::error::{Problems, Wrong, shown};
 use crate::config::model::{Pipeline, Sink};
 
@@ -34,6 +34,7 @@ pub(super) fn read(
     let batch = cut::batch(top.get("batch"), problems);
     let cut = cut::cut(top.get("cut"), problems);
     let host = cut::host(top.get("host"), folder, problems);
+    let filter = top.get("filter").map(|item| filter::read(item, problems));
     let transforms = transforms::read(top.get("transforms"), folder, problems);
     let sinks = sinks::read(top.need("sinks", "[sinks.lake]"), folder, problems);
     let dead_letter = top.get("dead_letter").map(|item| sinks::dead_letter(item, folder, problems));
@@ -43,9 +44,10 @@ pub(super) fn read(
         source: source?,
         batch: batch?,
         cut: cut?,
+        filter: flat(filter)?,
         transforms: transforms?,
         sinks: sinks?,
-        dead_letter: flat(dead_letter)?,
+        dead_letter: flat(dead_letter)?.unwrap_or_default(),
         ledger: flat(ledger)?,
         host: host?,
         digest: digest(text),
@@ -114,7 +116,8 @@ fn check(pipeline: &Pipeline, top: &Table<'_>, problems: &Problems<'_>) {
     if let Some(item) = top.get("transforms") {
         transforms::check_memory(&pipeline.transforms, &pipeline.batch, &pipeline.host, item, problems);
     }
-    let (dead_letter, ledger) = (pipeline.dead_letter.as_ref(), pipeline.ledger.as_ref());
+    let (dead_letter, ledger) = (pipeline.dead_letter.location.as_ref(), pipeline.ledger.as_ref());
+    sinks::check_dead_letter_topic(&pipeline.dead_letter, &pipeline.source, top, problems);
     sinks::check_places(&pipeline.sinks, dead_letter, ledger, top, problems);
     let takes_all = |sink: &Sink| matches!(sink, Sink::ObjectStore(sink) if sink.default);
     if pipeline.transforms.is_empty() && !pipeline.sinks.values().any(takes_all) {

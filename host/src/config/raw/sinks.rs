@@ -5,11 +5,14 @@ use std::path::Path;
 
 use super::item::{Item, Value};
 use super::pipeline::check_name;
+use super::source;
 use super::table::{Bounds, Table};
 use crate::config::Secret;
 use crate::config::error::{Problems, Wrong};
 use crate::config::location;
-use crate::config::model::{Compression, Format, Ledger, Location, ObjectSink, Sink};
+use crate::config::model::{
+    Broker, Compression, DeadLetter, Format, Ledger, Location, ObjectSink, Sink, Source,
+};
 use crate::config::prefix;
 
 const BUFFER: Bounds<u64> = Bounds {
@@ -161,14 +164,45 @@ pub(super) fn scalar(item: &Item, problems: &Problems<'_>) -> Option<Secret> {
 }
 
 /// Reads `[dead_letter]`.
-pub(super) fn dead_letter(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Location> {
+pub(super) fn dead_letter(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<DeadLetter> {
     let table = Table::open(item, "dead_letter", problems)?;
-    let location = location(&table, folder, problems)?;
-    if location::within_vanne(&location.url) {
+    let topic = match table.get("topic") {
+        Some(item) => {
+            let text = item.filled(problems, "topic = \"access-logs.dead\"");
+            text.and_then(|text| item.noted(problems, text, source::topic)).map(Some)
+        }
+        None => Some(None),
+    };
+    // A topic alone leaves the objects where they are by default.
+    let has_place = ["url", "options"].iter().any(|key| table.get(key).is_some());
+    let location = match has_place || table.get("topic").is_none() {
+        true => Some(location(&table, folder, problems)?),
+        false => None,
+    };
+    if location.as_ref().is_some_and(|location| location::within_vanne(&location.url)) {
         let wrong = Wrong::new("`_vanne/` is the ledger's own folder");
         table.wrong("url", wrong.hint("choose a place beside it"));
     }
-    Some(location)
+    Some(DeadLetter { location, topic: topic? })
+}
+
+/// What must hold between the topic of dead letters and the source.
+pub(super) fn check_dead_letter_topic(
+    dead_letter: &DeadLetter,
+    source: &Source,
+    top: &Table<'_>,
+    problems: &Problems<'_>,
+) {
+    let Some(topic) = &dead_letter.topic else { return };
+    let item = top.find(&["dead_letter", "topic"]);
+    if source.topics.contains(topic) {
+        let wrong = Wrong::new(format!("`{topic}` is in `source.topics`: dead letters would be read again"));
+        item.wrong(problems, wrong.hint(format!("choose another topic, such as `{topic}.dead`")));
+    }
+    if let Broker::Embedded { .. } = source.broker {
+        let wrong = Wrong::new("the embedded broker ends with the run, and its topics with it");
+        item.wrong(problems, wrong.hint("remove `topic`, or write `source.type = \"kafka\"`"));
+    }
 }
 
 /// Reads `[ledger]`.

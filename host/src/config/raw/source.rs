@@ -180,7 +180,7 @@ fn topics(table: &Table<'_>, problems: &Problems<'_>) -> Option<Vec<String>> {
 }
 
 /// A topic by Kafka's own rules.
-fn topic(text: &str) -> Result<String, Wrong> {
+pub(super) fn topic(text: &str) -> Result<String, Wrong> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.len() <= 249 && !matches!(text, "." | ".." | "_vanne") && text.chars().all(named) {
         return Ok(text.to_owned());

@@ -8,7 +8,7 @@ use crate::config::error::{Problems, Wrong, shown};
 use crate::config::units;
 
 /// Every table and its keys: what is refused as unknown, and what is suggested instead.
-const TABLES: [(&str, &[&str]); 11] = [
+const TABLES: [(&str, &[&str]); 13] = [
     (
         "",
         &[
@@ -17,6 +17,7 @@ const TABLES: [(&str, &[&str]); 11] = [
             "source",
             "batch",
             "cut",
+            "filter",
             "transforms",
             "sinks",
             "dead_letter",
@@ -28,7 +29,23 @@ const TABLES: [(&str, &[&str]); 11] = [
     ("source.feed", &["file", "generate", "records", "seed"]),
     ("batch", &["size", "records", "window"]),
     ("cut", &["interval", "size", "records", "min_size", "max_interval"]),
-    ("transforms", &["name", "plugin", "build", "config", "limits"]),
+    ("filter", &["patterns", "not_json"]),
+    (
+        "transforms",
+        &[
+            "name",
+            "plugin",
+            "build",
+            "config",
+            "limits",
+            "retries",
+            "max_record_age",
+            "on_error",
+            "on_fatal",
+            "circuit_breaker",
+        ],
+    ),
+    ("transforms.circuit_breaker", &["max_failures", "records", "window", "pause"]),
     ("transforms.build", &["command", "dir"]),
     ("transforms.limits", &["memory", "timeout"]),
     ("sinks.NAME", &["type", "url", "options", "prefix", "format", "compression", "buffer", "default"]),
@@ -38,7 +55,7 @@ const TABLES: [(&str, &[&str]); 11] = [
 
 /// Keys of the tables that say where something is kept.
 const PLACES: [(&str, &[&str]); 2] =
-    [("dead_letter", &["url", "options"]), ("ledger", &["url", "options", "shared"])];
+    [("dead_letter", &["url", "options", "topic"]), ("ledger", &["url", "options", "shared"])];
 
 /// An open table.
 pub(super) struct Table<'a> {

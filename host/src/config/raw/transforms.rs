@@ -9,9 +9,10 @@ use serde_json::{Map, Number, Value as Json};
 use super::expand::absolute;
 use super::item::{Entries, Item, Value};
 use super::pipeline::name;
+use super::policy;
 use super::table::{Bounds, Table};
 use crate::config::error::{Problems, Wrong, shown};
-use crate::config::model::{Batch, Build, Grants, Host, Limits, Policy, Transform};
+use crate::config::model::{Batch, Build, Grants, Host, Limits, Transform};
 use crate::config::units::show_size;
 
 const MEMORY: Bounds<u64> = Bounds {
@@ -72,8 +73,9 @@ fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Tran
         None => "{}".into(),
     };
     let limits = limits(table.get("limits"), problems);
-    let (grants, policy) = (Grants::default(), Policy::default());
-    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits?, grants, policy })
+    let grants = Grants::default();
+    let policy = policy::read(&table, problems);
+    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits?, grants, policy: policy? })
 }
 
 /// A path that may be relative, and is not an address.
@@ -122,7 +124,7 @@ fn object(entries: &Entries, problems: &Problems<'_>) -> Map<String, Json> {
     entries.iter().map(|(key, entry)| (key.clone(), json(&entry.item, problems))).collect()
 }
 
-fn json(item: &Item, problems: &Problems<'_>) -> Json {
+pub(super) fn json(item: &Item, problems: &Problems<'_>) -> Json {
     match &item.value {
         Value::Text(text) => Json::String(text.value.clone()),
         Value::Time(time) => Json::String(time.clone()),

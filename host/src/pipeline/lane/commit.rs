@@ -92,7 +92,7 @@ impl Cut {
                 let tail =
                     self.patiently(|| self.chain.publish(last.clone(), &self.context.publisher)).await?;
                 crash::point("publish:done");
-                self.context.publisher.0.drop_staged(&entry).await;
+                self.context.publisher.objects.drop_staged(&entry).await;
                 self.context.count(&entry);
                 self.commit_tail(&tail).await;
                 // A lane that was stopped for long may find that others went on behind its entry.
@@ -103,7 +103,7 @@ impl Cut {
                     self.patiently(|| self.chain.follow(last.clone(), &self.context.publisher)).await?;
                 self.commit_tail(&tail).await;
                 // Another writer's entry was read at this start, so that this attempt's can't stand.
-                self.context.publisher.0.drop_staged(&entry).await;
+                self.context.publisher.objects.drop_staged(&entry).await;
                 Ok(Settled::Adopted(tail))
             }
         }

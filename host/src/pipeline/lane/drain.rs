@@ -4,20 +4,26 @@
 //! deadline the lane lets go of everything at once; staging of a create without an answer is left, and
 //! nothing more is committed.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::commit::{self, commit_offset};
 use super::{Ended, Error, Lane};
 use crate::crash;
 use crate::ledger::Kind;
+use crate::pipeline::error::chain_text;
 use crate::record::CutCause;
 use crate::source::Command;
+
+/// How long a lane that stops the pipeline may deliver what it has.
+const DELIVER_BEFORE: Duration = Duration::from_secs(10);
 
 impl Lane {
     /// Delivers what was taken in and ends, by `deadline` at the latest.
     pub(super) async fn drain(&mut self, cause: CutCause, deadline: Instant) -> Result<Ended, Error> {
         self.context.tell(Command::Stop { partition: self.names.origin.clone() }).await;
-        self.postponed = None;
+        self.wait_for(None);
         match timeout_at(deadline, self.deliver_rest(cause)).await {
             Ok(delivered) => delivered.map(|()| Ended::Drained),
             Err(_) => {
@@ -43,6 +49,19 @@ impl Lane {
         }
         self.close().await?;
         Ok(Ended::Reached)
+    }
+
+    /// Delivers what stands before the record that stops the pipeline, as far as that goes within a drain's time, and
+    /// ends with the error.
+    pub(super) async fn deliver_before(&mut self, error: Error) -> Result<(), Error> {
+        self.context.tell(Command::Stop { partition: self.names.origin.clone() }).await;
+        let delivered =
+            timeout_at(Instant::now() + DELIVER_BEFORE, self.deliver_rest(CutCause::Shutdown)).await;
+        if let Ok(Err(other)) = delivered {
+            tracing::warn!(lane = %self.names.origin, error = %chain_text(&other),
+                "what was taken in before can't be delivered; it comes again");
+        }
+        Err(error)
     }
 
     async fn deliver_rest(&mut self, cause: CutCause) -> Result<(), Error> {

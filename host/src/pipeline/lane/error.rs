@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::ledger::Kind;
 use crate::pipeline::cpu::JobLost;
 use crate::record::{OffsetRange, TopicPartition};
+use crate::transform::Stop;
 use crate::{batch, ledger, sink, source};
 
 impl Error {
@@ -16,22 +17,25 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether the other lanes must not go on either.
+    pub(in crate::pipeline) fn stops_pipeline(&self) -> bool {
+        matches!(self, Self::Stopped { .. })
+    }
 }
 
 /// What halted a lane.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    /// A plugin gave up on its first batch.
-    #[error("transform `{transform}` gave up on its first batch, offsets {range} of {lane}: {text}")]
-    Fatal {
-        /// The transform.
-        transform: String,
+    /// A transform's failure stops the pipeline.
+    #[error("the pipeline stops in offsets {range} of {lane}")]
+    Stopped {
         /// The lane.
         lane: TopicPartition,
         /// The batch.
         range: OffsetRange,
-        /// The plugin's words.
-        text: String,
+        /// What happened, and why it stops the pipeline.
+        source: Box<Stop>,
     },
     /// A range can't be built.
     #[error("a range can't be built")]

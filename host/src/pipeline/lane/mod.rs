@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod stager;
 mod start;
+mod waiting;
 mod work;
 
 pub(in crate::pipeline) use error::Error;
@@ -29,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::commit::{Committing, Settled};
 use self::stager::{Place, Stager};
-use self::work::{Postponed, Work};
+use self::waiting::Waiting;
+use self::work::Work;
 use super::Stats;
 use super::context::Context;
 use super::names::Names;
@@ -53,6 +55,8 @@ pub(super) enum Control {
     OutOfRange,
     /// The lane is done once it has delivered everything before this offset.
     Until(u64),
+    /// A held lane tries again now.
+    Resume,
 }
 
 /// How a lane ended.
@@ -101,10 +105,19 @@ pub(super) struct Lane {
     stager: Option<Stager>,
     committing: Option<Committing>,
     cut_wanted: Option<CutCause>,
-    postponed: Option<Postponed>,
+    waiting: Option<Waiting>,
     until: Option<u64>,
     held: u64,
     last_settled: Instant,
+}
+
+/// Where a job of a lane is done.
+#[derive(Clone, Copy, Debug)]
+enum Pool {
+    /// Where all lanes' work is done.
+    Cpu,
+    /// There too, but aside where the transforms may take their time.
+    Transforms,
 }
 
 /// What happens next to a lane.
@@ -131,11 +144,12 @@ impl Lane {
                 }
                 Next::Control(Control::OutOfRange) => self.out_of_range().await?,
                 Next::Control(Control::Until(end)) => self.until = Some(end),
+                Next::Control(Control::Resume) => self.resume(),
                 Next::Settled(settled) => self.settle(settled?).await?,
                 Next::Staged(sent) => sent?,
                 Next::Timer => self.timer().await?,
                 Next::Pressure => self.cut_wanted = self.cut_wanted.or(Some(CutCause::Memory)),
-                Next::Batch(Some(batch)) => self.take_in(batch, 0).await?,
+                Next::Batch(Some(batch)) => self.take_batch(batch).await?,
                 // The group may take the partition back while the lane begins: the order to drain is on its way.
                 Next::Batch(None) => self.cut_off = true,
             }
@@ -148,8 +162,7 @@ impl Lane {
 
     /// Waits for what happens next. Orders first, then what frees resources, then time, then new input.
     async fn next(&mut self) -> Next {
-        let has_room = self.outbox.is_empty() && self.postponed.is_none() && self.cut_wanted.is_none();
-        let takes_input = has_room && !self.cut_off;
+        let takes_input = self.has_room() && self.waiting.is_none() && !self.cut_off;
         let wake = self.next_wake();
         let held = self.held;
         let stager = self.stager.as_mut().filter(|_| !self.outbox.is_empty());
@@ -166,9 +179,7 @@ impl Lane {
 
     /// When the lane has to look up although nothing came.
     fn next_wake(&self) -> Option<Instant> {
-        if let Some(postponed) = &self.postponed {
-            return Some(postponed.wake);
-        }
+        let again = self.waiting.as_ref().filter(|_| self.has_room()).map(|waiting| waiting.wake);
         let cut = if self.cut_wanted.is_some() {
             None
         } else {
@@ -178,13 +189,19 @@ impl Lane {
             })
         };
         let idle_close = self.may_close().then(|| self.last_settled + self.context.config.cut.max_interval);
-        cut.into_iter().chain(idle_close).min()
+        again.into_iter().chain(cut).chain(idle_close).min()
     }
 
-    /// A timer rang: a postponed batch comes again, or an idle chain is closed.
+    /// Whether what a batch becomes may be added.
+    fn has_room(&self) -> bool {
+        self.outbox.is_empty() && self.cut_wanted.is_none()
+    }
+
+    /// A timer rang: a waiting batch comes again, or an idle chain is closed.
     async fn timer(&mut self) -> Result<(), Error> {
-        if let Some(postponed) = self.postponed.take_if(|postponed| postponed.wake <= Instant::now()) {
-            return self.take_in(postponed.batch, postponed.attempt).await;
+        if self.has_room() && self.waiting.as_ref().is_some_and(|waiting| waiting.wake <= Instant::now()) {
+            let Some(Waiting { batch, from, .. }) = self.wait_for(None) else { return Ok(()) };
+            return self.take_in(batch, from).await;
         }
         let idle_since = self.last_settled + self.context.config.cut.max_interval;
         if self.may_close() && idle_since <= Instant::now() {
@@ -193,8 +210,29 @@ impl Lane {
         Ok(())
     }
 
-    /// Runs a batch through the transforms into the open range.
-    async fn take_in(&mut self, batch: Batch, attempt: u32) -> Result<(), Error> {
+    /// A held lane tries again at once.
+    fn resume(&mut self) {
+        if let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.is_held) {
+            waiting.wake = Instant::now();
+        }
+    }
+
+    /// Puts what waits in the place of what waited, and counts the lanes that are held.
+    fn wait_for(&mut self, waiting: Option<Waiting>) -> Option<Waiting> {
+        let is_held = |waiting: &Option<Waiting>| waiting.as_ref().is_some_and(|waiting| waiting.is_held);
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        Stats::add(&self.context.stats.holds, u64::from(is_held(&self.waiting)));
+        let held = &self.context.stats.held_lanes;
+        match (is_held(&before), is_held(&self.waiting)) {
+            (false, true) => Stats::add(held, 1),
+            (true, false) => Stats::subtract(held, 1),
+            _ => {}
+        }
+        before
+    }
+
+    /// Takes a batch from the source.
+    async fn take_batch(&mut self, batch: Batch) -> Result<(), Error> {
         if batch.epoch != self.epoch {
             return Ok(());
         }
@@ -203,13 +241,22 @@ impl Lane {
                 "the source skipped or repeated offsets; the lane goes back to what it expects");
             return self.rewind(self.range().start()).await;
         }
+        self.take_in(batch, 0).await
+    }
+
+    /// Runs a batch, from the input `from` on, through the transforms into the open range.
+    async fn take_in(&mut self, batch: Batch, from: u32) -> Result<(), Error> {
         let context = Arc::clone(&self.context);
-        let taken = self.run_work(move |work| work.take_in(&context, batch, attempt)).await??;
+        let taken = self.run_work(Pool::Transforms, move |work| work.take_in(&context, batch, from)).await?;
+        let taken = match taken {
+            Err(error) if error.stops_pipeline() => return self.deliver_before(error).await,
+            taken => taken?,
+        };
         Stats::add(&self.context.stats.taken_in, taken.records);
         self.position = self.range().position();
         self.shared_position.store(self.position, Ordering::Relaxed);
         self.outbox.extend(taken.chunks);
-        self.postponed = taken.postponed;
+        self.wait_for(taken.waiting);
         if !self.outbox.is_empty() && self.stager.is_none() {
             let place = Place { context: Arc::clone(&self.context), names: self.names.clone() };
             self.stager = Some(Stager::start(place));
@@ -218,13 +265,16 @@ impl Lane {
         Ok(())
     }
 
-    /// Does CPU work on the pool; the lane waits without a thread.
+    /// Does CPU work on a pool; the lane waits without a thread.
     async fn run_work<T: Send + 'static>(
         &mut self,
+        pool: Pool,
         job: impl FnOnce(&mut Work) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let mut work = self.work.take().expect("a job gives the work back before the next one");
-        let done = self.context.cpu.run(move || {
+        let is_aside = matches!(pool, Pool::Transforms) && work.is_slowed();
+        let pool = if is_aside { &self.context.aside } else { &self.context.cpu };
+        let done = pool.run(move || {
             let result = job(&mut work);
             (work, result)
         });
@@ -240,7 +290,7 @@ impl Lane {
     }
 
     fn want_cut_if_due(&mut self) {
-        if self.cut_wanted.is_some() || self.postponed.is_some() || self.range().is_empty() {
+        if self.cut_wanted.is_some() || self.range().is_empty() {
             return;
         }
         let is_at_end = self.until.is_some_and(|until| self.position >= until);
@@ -257,7 +307,7 @@ impl Lane {
         if self.range().is_empty() {
             return Ok(());
         }
-        let closed = self.run_work(Work::cut).await??;
+        let closed = self.run_work(Pool::Cpu, Work::cut).await??;
         let next = Names::draw(&self.names.origin, self.names.lane(), self.position)?;
         self.note_held();
         self.committing = Some(Committing::start(commit::Cut {
@@ -305,7 +355,7 @@ impl Lane {
         self.epoch = self.context.next_epoch();
         self.outbox.clear();
         self.cut_wanted = None;
-        self.postponed = None;
+        self.wait_for(None);
         self.stager = None;
         self.names = Names::draw(&self.names.origin, self.names.lane(), offset)?;
         self.work.as_mut().expect("no job is running").range.restart(offset);
@@ -328,6 +378,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        self.wait_for(None);
         self.context.memory.leave(self.held);
     }
 }

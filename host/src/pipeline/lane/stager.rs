@@ -189,6 +189,6 @@ impl Place {
     /// Removes finished objects of a range that was given up before any create: no entry can name them.
     async fn drop_own(&self, staged: &[StagedObject]) {
         let staged = staged.iter().map(|object| (object.sink.to_string(), object.staged.clone()));
-        self.context.publisher.0.discard(staged.collect()).await;
+        self.context.publisher.objects.discard(staged.collect()).await;
     }
 }

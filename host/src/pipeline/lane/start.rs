@@ -86,7 +86,7 @@ async fn live(
 async fn drain_asked(control: &mut mpsc::Receiver<Control>, until: &mut Option<u64>) {
     loop {
         match control.recv().await {
-            Some(Control::OutOfRange) => {}
+            Some(Control::OutOfRange | Control::Resume) => {}
             Some(Control::Until(end)) => *until = Some(end),
             Some(Control::Drain { .. }) | None => return,
         }
@@ -108,6 +108,9 @@ impl Lane {
             chain = Arc::new(context.chain(&origin)?);
             tail = take_over(&context, &chain, &origin, &mut hint).await?;
             crash::point("lane:taken-over");
+        }
+        if tail.last.as_ref().is_some_and(|last| context.made(&last.entry)) {
+            context.transforms.prove();
         }
         let start = tail.end;
         let names = Names::draw(&origin, &context.staging_lane(&origin)?, start)?;
@@ -133,7 +136,7 @@ impl Lane {
             stager: None,
             committing: None,
             cut_wanted: None,
-            postponed: None,
+            waiting: None,
             until,
             held: 0,
             last_settled: Instant::now(),

@@ -208,6 +208,7 @@ fn heard(verdict: Verdict<'_>) -> Said {
         Verdict::Drop => Said::Drop,
         Verdict::Fail(failure) => Said::Fail(failure.code),
         Verdict::Retry(wish) => Said::Retry(wish.code, wish.after_ms),
+        Verdict::NotPassed(..) => panic!("no plugin says so"),
     }
 }
 

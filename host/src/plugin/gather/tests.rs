@@ -207,3 +207,29 @@ fn what_is_not_read_is_hidden_where_it_is_little_and_cut_out_where_it_is_much() 
     let nothing = Reads { key: false, value: false, headers: false };
     assert_eq!(passed(nothing), (0, vec![0; 3]));
 }
+
+#[test]
+fn what_a_transform_forwarded_is_passed_as_it_lies_in_the_batch() {
+    let records = vec![(Some(b"k".to_vec()), Some(b"value".to_vec()), vec![(b"h".to_vec(), None)]); 4];
+    let arena = arena(&records);
+    let forward = |input| Output { input, index: 0, source: OutputSource::Input, annotation: None };
+    let previous = |inputs: &[u32]| Transformed {
+        outputs: inputs.iter().copied().map(forward).collect(),
+        ..Transformed::default()
+    };
+    let reads = Reads { key: true, value: true, headers: true };
+    let as_it_lies = |previous: &Transformed| {
+        let mut gather = Gather::default();
+        let inputs = Inputs::of_transformed(&arena, previous);
+        let passed = gather.pass(&inputs, 0..inputs.len(), reads, 0).expect("it fits");
+        assert_eq!(passed.batch.offsets[0], 101);
+        read(&passed.batch);
+        passed.batch.data.as_ptr() == arena.columns(1..2).data.as_ptr()
+    };
+    assert!(as_it_lies(&previous(&[1, 2, 3])));
+    assert!(!as_it_lies(&previous(&[1, 3])));
+    assert!(!as_it_lies(&previous(&[1, 1, 2])));
+    let renumbered =
+        Transformed { outputs: vec![Output { index: 1, ..forward(1) }], ..Transformed::default() };
+    assert!(!as_it_lies(&renumbered));
+}

@@ -4,6 +4,7 @@
 //! names of its ledger's files. Crashes at random moments are the business of `crash`.
 
 mod bad_input;
+mod dead_letters;
 mod decisions;
 mod delivery;
 mod edges;
