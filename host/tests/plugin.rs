@@ -22,7 +22,7 @@ use host::transform::{Chain, LaneChain, Stop};
 
 use guests::guest;
 
-const MEMORY: usize = 128 << 20;
+const MEMORY: usize = 256 << 20;
 const TIMESTAMP_MS: i64 = 1_700_000_000_123;
 
 fn engine() -> &'static Engine {
@@ -197,7 +197,7 @@ fn a_bad_record_fails_alone_and_says_why() {
         ("trap", "PluginTrap", "unreachable"),
         ("exit", "PluginTrap", "exit"),
         ("recurse", "PluginTrap", "misdeeds::recurse"),
-        ("alloc", "PluginOutOfMemory", "134217728 bytes"),
+        ("alloc", "PluginOutOfMemory", "268435456 bytes"),
         ("output 70000000", "OutputTooLarge", "67108864 bytes"),
     ];
     let mut lane = lane(vec![load("test-guest", "")]);
@@ -438,9 +438,9 @@ fn what_is_no_transform_is_refused_by_name() {
 
 #[test]
 fn another_contract_is_refused_by_name() {
-    let version = refused(&altered("vanne:transform/transformer@0.1.0", "vanne:transform/transformer@0.9.0"));
+    let version = refused(&altered("vanne:transform/columnar@0.1.0", "vanne:transform/columnar@0.9.0"));
     assert!(version.contains("another version of the contract"), "{version}");
-    assert!(version.contains("`vanne:transform/transformer@0.9.0`"), "{version}");
+    assert!(version.contains("`vanne:transform/columnar@0.9.0`"), "{version}");
     let other = refused(&altered("vanne:transform/", "other:transform/"));
     assert!(
         other.contains("is no transform") && other.contains("other:transform/lifecycle@0.1.0"),

@@ -221,3 +221,6 @@ impl Iterator for Texts<'_> {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

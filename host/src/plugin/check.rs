@@ -201,7 +201,7 @@ impl<'a> Rest<'a> {
     fn text(&mut self, what: &str) -> Result<(), CallError> {
         let length = self.length(what)?;
         let Some((text, rest)) = self.bytes.split_at_checked(length as usize) else {
-            return Err(self.bad(what.to_string(), String::from("a null")));
+            return Err(self.bad(what.to_owned(), String::from("a null")));
         };
         if let Err(error) = std::str::from_utf8(text) {
             let found = format!("another byte after {} of {length}", error.valid_up_to());

@@ -34,11 +34,7 @@ impl Exports {
     pub(super) fn find(engine: &Engine, component: &Component, origin: &str) -> Result<Self, Error> {
         let kind = component.component_type();
         let names: Vec<_> = kind.exports(engine.wasmtime()).map(|(name, _)| name).collect();
-        let named = |wanted| names.iter().copied().find(|name| fits(name, wanted, VERSIONS));
-        let (columnar, transformer) = (named(COLUMNAR), named(TRANSFORMER));
-        let (Some(lifecycle), Some(interface)) = (named(LIFECYCLE), columnar.or(transformer)) else {
-            return Err(no_contract(&names, origin));
-        };
+        let Some((lifecycle, world)) = choose(&names) else { return Err(no_contract(&names, origin)) };
         let function = |interface: &str, name: &str| {
             let instance = component.get_export_index(None, interface);
             instance.and_then(|instance| component.get_export_index(Some(&instance), name)).ok_or_else(|| {
@@ -46,16 +42,29 @@ impl Exports {
                 Error::Link { origin: origin.to_owned(), text }
             })
         };
-        let process = function(interface, "process")?;
         Ok(Self {
             describe: function(lifecycle, "describe")?,
             configure: function(lifecycle, "configure")?,
-            process: match columnar {
-                Some(_) => Process::Columnar(process),
-                None => Process::Ergonomic(process),
+            process: match world {
+                World::Columnar(interface) => Process::Columnar(function(interface, "process")?),
+                World::Ergonomic(interface) => Process::Ergonomic(function(interface, "process")?),
             },
         })
     }
+}
+
+/// A world, by the name of the interface that does its work.
+#[derive(Debug, PartialEq, Eq)]
+enum World<'a> {
+    Columnar(&'a str),
+    Ergonomic(&'a str),
+}
+
+/// The names of the interfaces to call among those that a component exports.
+fn choose<'a>(names: &[&'a str]) -> Option<(&'a str, World<'a>)> {
+    let named = |wanted| names.iter().copied().find(|name| fits(name, wanted, VERSIONS));
+    let world = named(COLUMNAR).map(World::Columnar).or_else(|| named(TRANSFORMER).map(World::Ergonomic));
+    named(LIFECYCLE).zip(world)
 }
 
 fn no_contract(names: &[&str], origin: &str) -> Error {
@@ -67,5 +76,22 @@ fn no_contract(names: &[&str], origin: &str) -> Error {
         Error::NoContract { origin, expected, found: quoted(names) }
     } else {
         Error::ContractVersion { origin, expected, found: quoted(&ours) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_both_worlds_the_columnar_one_is_called() {
+        let lifecycle = "vanne:transform/lifecycle@0.1.0";
+        let (columnar, transformer) = ("vanne:transform/columnar@0.1.2", "vanne:transform/transformer@0.1.0");
+        let both = choose(&[transformer, lifecycle, columnar]);
+        assert_eq!(both, Some((lifecycle, World::Columnar(columnar))));
+        assert_eq!(choose(&[lifecycle, transformer]), Some((lifecycle, World::Ergonomic(transformer))));
+        assert_eq!(choose(&[columnar, transformer]), None);
+        assert_eq!(choose(&[lifecycle]), None);
+        assert_eq!(choose(&[lifecycle, "vanne:transform/columnar@0.2.0"]), None);
     }
 }

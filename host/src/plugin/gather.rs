@@ -248,3 +248,6 @@ fn push_text(labels: &mut Vec<u8>, text: &str) -> Result<(), TooLarge> {
     labels.extend_from_slice(text.as_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::record::{
-    Annotation, Arena, Columns, Condition, Failure, Headers, Postponement, RecordRef, Transformed,
+    Annotation, Arena, Columns, Condition, Failure, Headers, Output, OutputSource, Postponement, RecordRef,
+    Transformed,
 };
 
 /// The records that stand before a transform: those of the batch, or those that the transform before it
@@ -80,9 +81,21 @@ impl<'a> Inputs<'a> {
         self.previous
     }
 
-    /// The records in `range` as they lie in the batch; `None` where a transform has been at them.
+    /// The records in `range` as they lie in the batch; `None` where not all of them do, one behind the
+    /// other and as they were read.
     pub(super) fn batch_columns(&self, range: Range<usize>) -> Option<Columns<'a>> {
-        self.previous.is_none().then(|| self.batch.columns(range))
+        let Some(previous) = self.previous else { return Some(self.batch.columns(range)) };
+        let outputs = previous.outputs.get(range)?;
+        let first = outputs.first()?.input as usize;
+        let columns = self.batch.columns(first..(first + outputs.len()).min(self.batch.len()));
+        let untouched = |(input, output): (usize, &Output)| {
+            output.input as usize == input
+                && output.source == OutputSource::Input
+                && output.annotation.is_none()
+        };
+        let indexes = outputs.iter().map(|output| output.index);
+        ((first..).zip(outputs).all(untouched) && indexes.eq(columns.indexes.iter().copied()))
+            .then_some(columns)
     }
 
     /// Whether a header name of the record at `position` is not UTF-8, which the contract cannot say.

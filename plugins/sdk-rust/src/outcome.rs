@@ -404,7 +404,7 @@ pub struct Outcomes(Sink);
 #[derive(Debug)]
 enum Sink {
     List(Vec<types::Outcome>),
-    Columns(Writer),
+    Columns(Box<Writer>),
 }
 
 impl Outcomes {
@@ -413,7 +413,7 @@ impl Outcomes {
     }
 
     pub(crate) fn columns(messages: usize, sizes: Sizes) -> Self {
-        Self(Sink::Columns(Writer::new(messages, sizes)))
+        Self(Sink::Columns(Box::new(Writer::new(messages, sizes))))
     }
 
     /// The outcome of the next message. What it borrows is copied now.
@@ -505,5 +505,60 @@ mod tests {
         assert_eq!(emission.outputs[1].value, None);
         assert_eq!(emission.outputs[1].timestamp_ms, Some(7));
         assert_eq!(emission.failures[0].value.as_deref(), Some(&b"part"[..]));
+    }
+
+    #[test]
+    fn both_shapes_say_the_same() {
+        let annotation = || {
+            Annotation::new()
+                .header("h", "v")
+                .null_header("n")
+                .route("lake")
+                .partition_key("day", "1")
+        };
+        let full = || {
+            let output = Output::value(&b"v"[..]).key(&b"k"[..]).timestamp_ms(-1);
+            output
+                .header("h", "")
+                .null_header("n")
+                .route("a")
+                .route("b")
+        };
+        let failure = || Failure::new("Bad", "part");
+        let outcomes = [
+            Outcome::forward(),
+            Outcome::replace(&b"new"[..]),
+            Outcome::tombstone(),
+            Outcome::annotate(annotation()),
+            Outcome::annotate(Annotation::new()),
+            Outcome::drop(),
+            Outcome::emit([]),
+            Outcome::emit([full(), Output::tombstone()]),
+            Outcome::replace_annotated(vec![], annotation()),
+            Outcome::fail("Code", "detail"),
+            Outcome::emission(
+                Emission::new()
+                    .failure(failure(), Some(Cow::Borrowed(b"part")))
+                    .output(Output::value(&b""[..]).partition_key("day", "2"))
+                    .failure(failure(), None),
+            ),
+            Outcome::retry(Postponement::new("Later", "why").after(Duration::from_secs(1))),
+        ];
+        let mut listed = Outcomes::listed(outcomes.len());
+        let mut columns = Outcomes::columns(outcomes.len(), Sizes::NONE);
+        for outcome in outcomes {
+            listed.push(outcome.clone());
+            columns.push(outcome);
+        }
+        assert_eq!(listed.len(), columns.len());
+        let mut listed = listed.into_list();
+        for outcome in &mut listed {
+            // No annotation and an empty one are the same; columns do not tell them apart.
+            if let types::Outcome::Replace(replacement) = outcome {
+                let empty = || Annotation::new().0;
+                replacement.annotation.get_or_insert_with(empty);
+            }
+        }
+        assert_eq!(crate::results::outcomes(&columns.into_columns()), listed);
     }
 }
