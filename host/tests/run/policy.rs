@@ -2,7 +2,7 @@
 
 use super::host::{Pipeline, Run, Workspace, together};
 use super::lake::{Lake, number, text};
-use super::lines::{input, with};
+use super::lines::{dealt, input, with};
 
 fn pipeline(keys: &str) -> Pipeline {
     Pipeline::default().partitions(1).guest("test-guest", keys)
@@ -146,4 +146,32 @@ fn fatal_is_about_the_plugin_first_and_about_messages_later() {
             assert!(workspace.lake().entries.is_empty(), "{run}");
         },
     ]);
+}
+
+#[test]
+fn a_record_that_waits_holds_back_only_what_follows_it() {
+    // So long that nobody lives to see it, in one partition; the other one goes on, and so does what was before it.
+    let waits = with(&[(3, "retry 300000")], 8);
+    let mut goes_on = with(&[], 8);
+    goes_on[7] = String::from("log the other is in");
+    let pipeline =
+        Pipeline::default().guest("test-guest", "").cut("interval = \"100ms\"").feed("file = \"-\"");
+    let workspace = Workspace::with(&pipeline, b"");
+    let mut process = workspace.start(&["run", "--json", "pipeline.toml"], &[]);
+    process.say(&dealt(&[waits.clone(), goes_on.clone()]));
+    process.wait_for("a plugin asked for a retry");
+    process.wait_for("the other is in");
+    // No breaker holds it: its wait is the plugin's own wish.
+    process.signal("USR1");
+    process.wait_for("held lanes try again now");
+    process.say(b"in the first\nlog the second is in\n");
+    process.wait_for("the second is in");
+    process.signal("TERM");
+    let run = process.end();
+    assert_eq!((run.code, run.report()["outcome"].as_str()), (Some(0), Some("drained")), "{run}");
+    assert_eq!(run.stderr.matches("a plugin asked for a retry").count(), 1, "{run}");
+    let lake = workspace.lake();
+    assert_eq!(lake.texts("", 0), waits[..3], "{run}");
+    assert_eq!(lake.texts("", 1), [&goes_on[..], &[String::from("log the second is in")]].concat(), "{run}");
+    assert!(lake.letters().is_empty(), "{run}");
 }

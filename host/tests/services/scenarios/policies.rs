@@ -82,6 +82,28 @@ fn a_failure_that_stops_the_pipeline_stops_it_again_until_its_policy_is_another(
 }
 
 #[test]
+fn a_failure_that_stops_the_pipeline_costs_the_other_partitions_nothing() {
+    let mut story = Story::new("stops-all", 3);
+    story.base = story.base.clone().set("batch.records", "50");
+    story.configure("on_error = \"stop\"");
+    story.scene.produce(0..400);
+    story.command("trap");
+    story.scene.produce(400..800);
+    for _ in 0..3 {
+        let (host, _) = story.scene.run_until_end_as(2);
+        assert_says(&host.stderr(), &["transform `guest` failed at offset 400", "PluginTrap"]);
+        let look = story.scene.look();
+        look.assert_sound();
+        assert_eq!(look.partitions()[&0].seen.len(), 400, "what is before it, and nothing behind it");
+    }
+    story.configure("");
+    story.scene.run_until_end();
+    story.scene.assert_delivered(800);
+    story.scene.assert_committed();
+    assert_eq!(story.letter_offsets("Trap"), [400]);
+}
+
+#[test]
 fn a_plugin_that_gives_up_at_its_first_batch_stops_every_lane() {
     let story = Story::new("gives-up", 3).with(r#"config = { fatal = "there is no table" }"#);
     story.scene.produce(0..50);
