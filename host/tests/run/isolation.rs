@@ -91,8 +91,8 @@ fn a_batch_of_one_bad_record() {
     assert_eq!(lake.conditions(), expected, "{run}");
 }
 
-/// Offsets in a looping lane that loop; each takes a whole time-out once it is alone.
-const LOOPS: usize = 6;
+/// Records of a looping lane that loop; each takes a whole time-out once it is alone.
+const LOOPS: usize = 8;
 
 #[test]
 fn as_many_looping_lanes_as_threads_do_not_stop_the_others() {
@@ -105,9 +105,10 @@ fn as_many_looping_lanes_as_threads_do_not_stop_the_others() {
     for (partition, words) in [(2, "log the third is in"), (3, "log the fourth is in")] {
         words.clone_into(&mut partitions[partition][RECORDS - 1]);
     }
+    // So many batches that the others would be last, could each of theirs have to wait for a time-out.
     let pipeline = Pipeline::default()
         .partitions(4)
-        .batch("records = 50")
+        .batch("records = 4")
         .guest("test-guest", SHORT)
         .rest("[host]\nthreads = 2\n");
     let (run, lake) = Workspace::with(&pipeline, &dealt(&partitions)).deliver();
