@@ -12,11 +12,18 @@ mod mutate;
 mod run {
     pub(crate) mod host;
     pub(crate) mod lake;
+    pub(crate) mod lines;
 
+    mod batches;
+    mod breaker;
     mod chain_example;
+    mod chains;
     mod command_line;
     mod feeds;
+    mod filter;
+    mod isolation;
     mod plugins;
+    mod policy;
     mod quickstart;
     mod secrets;
     mod signals;

@@ -149,7 +149,12 @@ impl Process {
 
     /// Waits until its log holds these words.
     pub(crate) fn wait_for(&mut self, words: &str) {
-        while !read_log(&self.log).contains(words) {
+        self.wait_for_times(words, 1);
+    }
+
+    /// Waits until its log holds these words so often.
+    pub(crate) fn wait_for_times(&mut self, words: &str, times: usize) {
+        while read_log(&self.log).matches(words).count() < times {
             let ended = self.child.try_wait().expect("the child is ours");
             assert!(ended.is_none(), "it ended before it said `{words}`: {}", read_log(&self.log));
             assert!(self.begun.elapsed() < PATIENCE, "it did not say `{words}`: {}", read_log(&self.log));

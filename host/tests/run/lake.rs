@@ -158,6 +158,17 @@ impl Lake {
         self.letters().iter().map(code).collect()
     }
 
+    /// Partition, offset and condition of each dead letter, in order.
+    pub(crate) fn conditions(&self) -> Vec<(i32, u64, String)> {
+        let condition = |letter: &Value| {
+            let partition = i32::try_from(number(letter, "partition")).expect("a partition");
+            (partition, number(letter, "offset"), text(letter, "condition").to_owned())
+        };
+        let mut conditions: Vec<_> = self.letters().iter().map(condition).collect();
+        conditions.sort();
+        conditions
+    }
+
     /// Every entry.
     pub(crate) fn all_entries(&self) -> impl Iterator<Item = &Value> {
         self.entries.values().flatten()

@@ -5,26 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use super::super::guests::guest;
 use super::host::{Pipeline, Workspace, sink, together};
 use super::lake::{Lake, number, text};
+use super::lines::{input, with};
 
 /// Long enough for a good call on a busy machine, short enough for a test.
 const LIMITS: &str = "limits = { memory = \"16MiB\", timeout = \"1s\" }";
-
-fn good(number: usize) -> String {
-    format!("good {number:04}")
-}
-
-/// Good records with some others at these places.
-fn with(others: &[(usize, &str)], records: usize) -> Vec<String> {
-    let mut lines: Vec<_> = (0..records).map(good).collect();
-    for (place, line) in others {
-        (*line).clone_into(&mut lines[*place]);
-    }
-    lines
-}
-
-fn input(lines: &[String]) -> Vec<u8> {
-    lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect()
-}
 
 fn codes(lake: &Lake) -> Vec<(u64, String)> {
     lake.codes().into_iter().map(|(_, offset, code)| (offset, code)).collect()
@@ -72,18 +56,18 @@ fn dead_letters_tell_what_a_person_needs() {
     let (_, lake) = Workspace::with(&pipeline, &input(&lines)).deliver();
     let letters = lake.letters();
     assert_eq!(text(&letters[0], "value"), "panic the colour is green");
-    let detail = text(&letters[0], "detail");
-    assert!(
-        detail.contains("the colour is green") && detail.contains("backtrace, innermost first:"),
-        "{detail}"
-    );
+    let (detail, log) = (text(&letters[0], "detail"), text(&letters[0], "log"));
+    assert!(log.contains("the colour is green"), "{detail}: {log}");
+    let backtrace = letters[0]["backtrace"].as_array().expect("where it trapped");
+    assert!(backtrace.iter().any(|name| name.to_string().contains("panic")), "{backtrace:?}");
     assert_eq!((number(&letters[0], "offset"), letters[0].get("index")), (2, None));
-    assert_eq!(letters[0].get("output"), None);
+    assert_eq!((letters[0].get("output"), number(&letters[0], "attempts")), (None, 1));
+    assert_eq!(text(&letters[0]["transform"], "name"), "step-0");
     assert_eq!(text(&letters[0]["transforms"][0], "plugin"), "test-guest");
     // The output that could not be made is numbered after those that were.
     assert_eq!(
-        (number(&letters[1], "index"), text(&letters[1], "value"), text(&letters[1]["output"], "value")),
-        (1, "partial", "part")
+        (number(&letters[1], "index"), text(&letters[1]["output"], "value"), text(&letters[1], "value")),
+        (1, "part", "partial")
     );
 }
 
@@ -193,9 +177,9 @@ fn postponed_records_come_again_in_their_order() {
             assert!(run.stderr.contains("a plugin asked for a retry"), "{run}");
         },
         &|| {
-            // One that never succeeds holds its partition back, and a drain leaves it in Kafka.
+            // With retries without end, one that never succeeds holds its partition back, and a drain leaves it in Kafka.
             let lines = with(&[(3, "retry 100")], 6);
-            let pipeline = Pipeline::default().partitions(1).guest("test-guest", "");
+            let pipeline = Pipeline::default().partitions(1).guest("test-guest", "retries = -1");
             let workspace = Workspace::with(&pipeline, &input(&lines));
             let mut process = workspace.start(&["run", "--json", "pipeline.toml"], &[]);
             process.input = None;
@@ -239,9 +223,17 @@ fn records_are_emitted_dropped_and_routed() {
             assert_eq!(names, ["step-0", "step-1"]);
         },
         &|| {
-            let lines =
-                ["everywhere but quiet", "route a", "route b", "route quiet", "route nowhere", "annotate"]
-                    .map(String::from);
+            let lines = [
+                "everywhere but quiet",
+                "route a",
+                "route b",
+                "route quiet",
+                "route nowhere",
+                "annotate",
+                "route b quiet",
+                "route a nowhere",
+            ]
+            .map(String::from);
             let keys =
                 |name: &str| format!("prefix = \"{name}/\"\nformat = \"raw\"\ncompression = \"none\"\n");
             let pipeline = Pipeline::default().partitions(1).guest("test-guest", "").sinks(&[
@@ -250,10 +242,15 @@ fn records_are_emitted_dropped_and_routed() {
                 sink("quiet", &format!("{}default = false", keys("quiet"))),
             ]);
             let (run, lake) = Workspace::with(&pipeline, &input(&lines)).deliver();
-            assert_eq!(lake.texts("a/", 0), ["everywhere but quiet", "route a", "annotate"], "{run}");
-            assert_eq!(lake.texts("b/", 0), ["everywhere but quiet", "route b", "annotate"]);
-            assert_eq!(lake.texts("quiet/", 0), ["route quiet"]);
-            assert_eq!(codes(&lake), [(4, String::from("UnknownRoute"))]);
+            assert_eq!(
+                lake.texts("a/", 0),
+                ["everywhere but quiet", "route a", "annotate", "route a nowhere"],
+                "{run}"
+            );
+            assert_eq!(lake.texts("b/", 0), ["everywhere but quiet", "route b", "annotate", "route b quiet"]);
+            assert_eq!(lake.texts("quiet/", 0), ["route quiet", "route b quiet"]);
+            let unknown = |offset| (offset, String::from("UnknownRoute"));
+            assert_eq!(codes(&lake), [unknown(4), unknown(7)], "{run}");
             assert!(text(&lake.letters()[0], "detail").contains("nowhere"));
         },
     ]);

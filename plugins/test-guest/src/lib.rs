@@ -12,12 +12,14 @@
 //! | `number N OBJECT` | N records of the JSON object, each with its index as a further field `i` |
 //! | `partial` | one record, and one failure `Part` |
 //! | `annotate` | the header `annotated`: `yes`, the partition key `kind`: `test` |
-//! | `route NAME` | goes to that sink |
+//! | `route NAME...` | goes to the sinks of these names |
 //! | `retry MS` | postponed by that many milliseconds, at each attempt |
 //! | `retry-once MS` | postponed at the first attempt, then forwarded |
 //! | `echo` | the value becomes what the guest saw of the record, one `name=value` a line |
 //! | `context NAME` | the value becomes that fact, or a null |
 //! | `counter` | the value becomes the number of records that this instance saw |
+//! | `batch-size ...` | the value becomes the number of records of the call |
+//! | `fatal TEXT` | the whole call ends in a fatal error of that text |
 //! | `log TEXT` | the text in the log as info, then forwarded |
 //! | `stderr TEXT`, `stdout TEXT` | the text on that stream, then forwarded |
 //! | `panic TEXT` | panics with it |
@@ -32,7 +34,8 @@
 //!
 //! The configuration: `{"refuse": "TEXT"}` makes `configure` refuse with the text, `{"wrong_count": true}`
 //! makes `process` leave the last outcome out, `{"fatal": "TEXT"}` and `{"retry": "TEXT"}` make it answer
-//! every batch so, `{"trap_on_configure": true}` makes `configure` trap.
+//! every batch so, `{"trap_on_configure": true}` makes `configure` trap, `{"fail_partition": N}` makes every record
+//! of that partition fail.
 #![forbid(unsafe_code)]
 
 mod misdeeds;
@@ -60,6 +63,8 @@ pub struct Config {
     pub fatal: Option<String>,
     /// Answer every batch by a postponement for that reason.
     pub retry: Option<String>,
+    /// Fail every record of this partition.
+    pub fail_partition: Option<u32>,
 }
 
 /// Does what it is told.
@@ -67,6 +72,8 @@ pub struct Config {
 pub struct TestGuest {
     config: Config,
     seen: u64,
+    /// Records of the call that is under way.
+    batch_size: usize,
 }
 
 #[cfg(not(feature = "ergonomic"))]
@@ -84,17 +91,24 @@ impl Transform for TestGuest {
         if config.trap_on_configure {
             misdeeds::trap();
         }
-        Ok(Self { config, seen: 0 })
+        Ok(Self {
+            config,
+            seen: 0,
+            batch_size: 0,
+        })
     }
 
     fn process<'a>(&'a mut self, message: Message<'a>) -> Outcome<'a> {
         self.seen += 1;
+        if self.config.fail_partition == Some(message.partition()) {
+            return Outcome::fail("Partition", "every record of this partition fails");
+        }
         let Some(value) = message.value() else {
             return Outcome::forward();
         };
         let text = String::from_utf8_lossy(value);
         let (command, argument) = text.split_once(' ').unwrap_or((&text, ""));
-        decide(command, argument, &message, self.seen)
+        self.decide(command, argument, &message)
             .or_else(|| misdeeds::commit(command, argument))
             .unwrap_or_else(Outcome::forward)
     }
@@ -110,6 +124,10 @@ impl Transform for TestGuest {
         if let Some(reason) = &self.config.retry {
             return Err(BatchError::Retry(Postponement::new("Test", reason)));
         }
+        if let Some(text) = batch.messages().find_map(fatal) {
+            return Err(BatchError::Fatal(text));
+        }
+        self.batch_size = batch.len();
         let wanted = batch.len() - usize::from(self.config.wrong_count && !batch.is_empty());
         for message in batch.messages().take(wanted) {
             outcomes.push(self.process(message));
@@ -118,53 +136,67 @@ impl Transform for TestGuest {
     }
 }
 
-/// The commands that a good plugin could obey; `None` if it is none of them.
-fn decide<'a>(
-    command: &str,
-    argument: &str,
-    message: &Message<'_>,
-    seen: u64,
-) -> Option<Outcome<'a>> {
-    Some(match command {
-        "drop" => Outcome::drop(),
-        "fail" => {
-            let (code, detail) = argument.split_once(' ').unwrap_or((argument, ""));
-            Outcome::fail(code, detail)
-        }
-        "replace" => replace(argument),
-        "tombstone" => Outcome::tombstone(),
-        "emit" => {
-            let count: u32 = argument.parse().unwrap_or(0);
-            Outcome::emit(
-                (0..count)
-                    .map(|index| Output::value(format!("emit {argument}#{index}").into_bytes())),
-            )
-        }
-        "number" => number(argument),
-        "partial" => Outcome::emission(
-            Emission::new()
-                .output(Output::value(&b"whole"[..]).key(&b"key"[..]))
-                .failure(
-                    Failure::new("Part", "a part that can't be made"),
-                    Some(b"part"[..].into()),
-                ),
-        ),
-        "annotate" => Outcome::annotate(
-            Annotation::new()
-                .header("annotated", "yes")
-                .partition_key("kind", "test"),
-        ),
-        "route" => Outcome::annotate(Annotation::new().route(argument)),
-        "retry" => postpone(argument),
-        "retry-once" if message.attempt() == 0 => postpone(argument),
-        "echo" => replace(&echo(message)),
-        "context" => match vanne_plugin::context(argument) {
-            Some(fact) => replace(&fact),
-            None => Outcome::tombstone(),
-        },
-        "counter" => replace(&seen.to_string()),
-        _ => return None,
-    })
+impl TestGuest {
+    /// The commands that a good plugin could obey; `None` if it is none of them.
+    fn decide<'a>(
+        &self,
+        command: &str,
+        argument: &str,
+        message: &Message<'_>,
+    ) -> Option<Outcome<'a>> {
+        Some(match command {
+            "drop" => Outcome::drop(),
+            "fail" => {
+                let (code, detail) = argument.split_once(' ').unwrap_or((argument, ""));
+                Outcome::fail(code, detail)
+            }
+            "replace" => replace(argument),
+            "tombstone" => Outcome::tombstone(),
+            "emit" => {
+                let count: u32 = argument.parse().unwrap_or(0);
+                Outcome::emit(
+                    (0..count).map(|index| {
+                        Output::value(format!("emit {argument}#{index}").into_bytes())
+                    }),
+                )
+            }
+            "number" => number(argument),
+            "partial" => Outcome::emission(
+                Emission::new()
+                    .output(Output::value(&b"whole"[..]).key(&b"key"[..]))
+                    .failure(
+                        Failure::new("Part", "a part that can't be made"),
+                        Some(b"part"[..].into()),
+                    ),
+            ),
+            "annotate" => Outcome::annotate(
+                Annotation::new()
+                    .header("annotated", "yes")
+                    .partition_key("kind", "test"),
+            ),
+            "route" => Outcome::annotate(
+                argument
+                    .split_whitespace()
+                    .fold(Annotation::new(), Annotation::route),
+            ),
+            "retry" => postpone(argument),
+            "retry-once" if message.attempt() == 0 => postpone(argument),
+            "echo" => replace(&echo(message)),
+            "context" => match vanne_plugin::context(argument) {
+                Some(fact) => replace(&fact),
+                None => Outcome::tombstone(),
+            },
+            "counter" => replace(&self.seen.to_string()),
+            "batch-size" => replace(&self.batch_size.to_string()),
+            _ => return None,
+        })
+    }
+}
+
+/// What a record that ends its whole call says.
+fn fatal(message: Message<'_>) -> Option<String> {
+    let text = std::str::from_utf8(message.value()?).ok()?;
+    text.strip_prefix("fatal ").map(str::to_owned)
 }
 
 fn number<'a>(argument: &str) -> Outcome<'a> {

@@ -30,7 +30,7 @@ fn it_does_what_a_value_says() {
         ..Added::default()
     };
     let routed = Added {
-        routes: vec!["lake".into()],
+        routes: vec!["lake".into(), "attic".into()],
         ..Added::default()
     };
     let emitted = ["emit 2#0", "emit 2#1"].map(Record::value).to_vec();
@@ -45,13 +45,14 @@ fn it_does_what_a_value_says() {
         ("emit 2", Reply::Emit(emitted, Vec::new())),
         ("emit 0", Reply::Emit(Vec::new(), Vec::new())),
         ("annotate", Reply::Annotate(added)),
-        ("route lake", Reply::Annotate(routed)),
+        ("route lake attic", Reply::Annotate(routed)),
         ("retry 250", later(Some(250))),
         ("retry", later(None)),
         ("retry-once 5", later(Some(5))),
         ("context pipeline", Reply::replaced("p")),
         ("context other", Reply::Replace(None, Added::default())),
         ("counter", Reply::replaced("1")),
+        ("batch-size and more", Reply::replaced("1")),
         ("output 3", Reply::replaced("xxx")),
         ("log a b", Reply::Forward),
     ] {
@@ -93,6 +94,22 @@ fn it_does_to_batches_what_the_configuration_says() {
     assert_eq!(
         retry,
         Err(BatchReply::Retry("Test".into(), "busy".into(), None))
+    );
+    let partition = Reply::Fail(
+        "Partition".into(),
+        "every record of this partition fails".into(),
+    );
+    assert_eq!(
+        guest(r#"{"fail_partition": 0}"#).batch(&batch),
+        Ok(vec![partition.clone(), partition])
+    );
+    assert_eq!(
+        guest("").batch(&[Record::value("a"), Record::value("fatal as told")]),
+        Err(BatchReply::Fatal("as told".into()))
+    );
+    assert_eq!(
+        guest("").batch(&[Record::value("batch-size"), Record::value("batch-size")]),
+        Ok(vec![Reply::replaced("2"), Reply::replaced("2")])
     );
 }
 

@@ -10,6 +10,7 @@ mod delivery;
 mod edges;
 mod lifecycle;
 mod many_partitions;
+mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -213,6 +213,11 @@ impl Host {
         signal(self.pid(), Signal::Interrupt);
     }
 
+    /// SIGUSR1: lanes that a circuit breaker holds try again.
+    pub(crate) fn try_held(&self) {
+        signal(self.pid(), Signal::User1);
+    }
+
     /// Waits for its end; `None` when the deadline passes first.
     pub(crate) fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
         wait_for_end(&mut self.child, deadline)
@@ -255,6 +260,12 @@ impl Host {
     pub(crate) fn expect_log(&mut self, text: &str, deadline: Duration) {
         let logged = until(deadline, || self.stderr().contains(text));
         assert!(logged, "the host did not log `{text}` in {deadline:?}; it said:\n{}", self.last_words());
+    }
+
+    /// Waits until its log holds a text so often.
+    pub(crate) fn expect_log_times(&mut self, text: &str, times: usize, deadline: Duration) {
+        let logged = until(deadline, || self.stderr().matches(text).count() >= times);
+        assert!(logged, "the host did not log `{text}` {times} times; it said:\n{}", self.last_words());
     }
 
     /// The most memory it ever held, in bytes.

@@ -29,6 +29,7 @@ pub(crate) enum Signal {
     Continue,
     Terminate,
     Interrupt,
+    User1,
 }
 
 impl Signal {
@@ -39,6 +40,7 @@ impl Signal {
             Self::Continue => "CONT",
             Self::Terminate => "TERM",
             Self::Interrupt => "INT",
+            Self::User1 => "USR1",
         }
     }
 }
