@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use host::clock::Moment;
-use host::config::{Limits, Policy};
+use host::config::{Grants, Limits, Policy};
 use host::plugin::{Engine, Plugin, Spec};
 use host::record::{Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition};
 use host::transform::Chain;
@@ -47,7 +47,13 @@ fn plugin_call(criterion: &mut Criterion) {
     });
     // `identity` reads nothing; the test guest reads everything, finds no command and forwards.
     for (name, guest) in [("forward unread", "identity"), ("forward read", "test-guest")] {
-        let spec = Spec { pipeline: "bench", transform: name, config: "", limits: &limits };
+        let spec = Spec {
+            pipeline: "bench",
+            transform: name,
+            config: "",
+            limits: &limits,
+            grants: &Grants::default(),
+        };
         let plugin = Plugin::load(&engine, &guests::guest(guest), spec).expect("the guest loads");
         let mut lane = Chain::new(vec![(plugin, Policy::default())]).lane(batch.origin.clone());
         group.bench_function(name, |bencher| {

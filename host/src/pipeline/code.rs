@@ -29,6 +29,7 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
             transform: &transform.name,
             config: &transform.config,
             limits: &transform.limits,
+            grants: &transform.grants,
         };
         let plugin =
             Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
@@ -51,6 +52,7 @@ pub(super) fn provenance(chain: &Chain) -> Vec<Provenance> {
         plugin: plugin.info().name.clone(),
         version: plugin.info().version.clone(),
         digest: plugin.digest().as_str().to_owned(),
+        grants: plugin.grants(),
     };
     chain.plugins().map(of).collect()
 }

@@ -17,11 +17,13 @@ use super::bindings::vanne::transform::types::Fields;
 use super::engine::{Engine, hex};
 use super::error::Error;
 use super::exports::Exports;
+use super::granted::Granted;
 use super::instance::Instance;
 use super::output::Identity;
 use super::state::State;
+use super::waiting::Waiting;
 use super::wasi;
-use crate::config::Limits;
+use crate::config::{Grants, Limits};
 use crate::record::TopicPartition;
 
 /// What makes a component into a transform.
@@ -35,6 +37,8 @@ pub struct Spec<'a> {
     pub config: &'a str,
     /// What an instance may use.
     pub limits: &'a Limits,
+    /// What an instance may reach.
+    pub grants: &'a Grants,
 }
 
 /// Who a plugin says it is.
@@ -94,6 +98,9 @@ pub struct Plugin {
     pub(super) transform: String,
     pub(super) config: String,
     pub(super) limits: Limits,
+    pub(super) granted: Arc<Granted>,
+    /// Where its calls wait; `None`: they never do.
+    pub(super) waiting: Option<Arc<Waiting>>,
     digest: Digest,
     info: Info,
     reads: Reads,
@@ -140,7 +147,9 @@ impl Plugin {
             .map_err(|error| Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") })?;
         let exports = Exports::find(engine, &component, origin)?;
         check_imports(engine, &component, origin)?;
-        let pre = link(engine, &component)
+        let granted = Granted::resolve(spec.grants, spec.transform)?;
+        let waiting = if spec.grants.may_block() { Some(engine.waiting()?) } else { None };
+        let pre = link(engine, &component, waiting.is_some())
             .map_err(|error| Error::Link { origin: origin.to_owned(), text: format!("{error:#}") })?;
         let mut plugin = Self {
             engine: engine.clone(),
@@ -150,6 +159,8 @@ impl Plugin {
             transform: spec.transform.to_owned(),
             config: spec.config.to_owned(),
             limits: spec.limits.clone(),
+            granted: Arc::new(granted),
+            waiting,
             digest,
             info: Info { name: String::new(), version: String::new() },
             reads: Reads { key: true, value: true, headers: true },
@@ -206,6 +217,19 @@ impl Plugin {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.limits.timeout
+    }
+
+    /// What it was granted, such as `clock` or `env:REGION`.
+    #[must_use]
+    pub fn grants(&self) -> Vec<String> {
+        self.granted.grants().names()
+    }
+
+    /// Whether a call may wait for a clock, a disk or a peer: its thread stands still meanwhile, and must
+    /// not be one of those that other lanes need.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// Digest of the component's file.
@@ -269,9 +293,12 @@ pub(super) fn quoted(names: &[&str]) -> String {
     names.join(", ")
 }
 
-fn link(engine: &Engine, component: &Component) -> wasmtime::Result<InstancePre<State>> {
+fn link(engine: &Engine, component: &Component, may_block: bool) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = Linker::new(engine.wasmtime());
-    wasi::add_to_linker(&mut linker)?;
+    match may_block {
+        true => wasi::add_waiting_to_linker(&mut linker)?,
+        false => wasi::add_to_linker(&mut linker)?,
+    }
     linker.instantiate_pre(component)
 }
 

@@ -4,8 +4,8 @@
 //! machine code. Invariant: code compiled here can always be interrupted.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 use super::cache::Cache;
 use super::error::Error;
+use super::waiting::Waiting;
 
 /// Time between two looks at a call's limit. Shorter costs wake-ups, longer lets a runaway call go on.
 const TICK: Duration = Duration::from_millis(10);
@@ -27,6 +28,8 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     cache: Option<Cache>,
     compiled: AtomicU64,
+    /// Started by the first plugin whose calls may wait.
+    waiting: Mutex<Option<Arc<Waiting>>>,
 }
 
 impl fmt::Debug for Engine {
@@ -43,13 +46,23 @@ impl Engine {
     pub fn new(cache: Option<Cache>) -> Result<Self, Error> {
         let wasmtime = wasmtime::Engine::new(&settings()).map_err(|error| engine_error(&error))?;
         start_ticker(&wasmtime)?;
-        Ok(Self { shared: Arc::new(Shared { wasmtime, cache, compiled: AtomicU64::new(0) }) })
+        let compiled = AtomicU64::new(0);
+        Ok(Self { shared: Arc::new(Shared { wasmtime, cache, compiled, waiting: Mutex::new(None) }) })
     }
 
     /// How many components were compiled, not found in the cache, since the engine started.
     #[must_use]
     pub fn compiled(&self) -> u64 {
         self.shared.compiled.load(Ordering::Relaxed)
+    }
+
+    /// Where the calls of plugins wait that may.
+    pub(super) fn waiting(&self) -> Result<Arc<Waiting>, Error> {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = &*waiting {
+            return Ok(Arc::clone(waiting));
+        }
+        Ok(Arc::clone(waiting.insert(Arc::new(Waiting::start()?))))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

@@ -17,11 +17,13 @@ mod ergonomic;
 mod error;
 mod exports;
 mod gather;
+mod granted;
 mod instance;
 mod output;
 mod state;
 mod streams;
 mod verdict;
+mod waiting;
 mod wasi;
 
 pub use cache::Cache;
