@@ -9,19 +9,14 @@ use std::sync::Arc;
 use super::Error;
 use crate::batch::Provenance;
 use crate::config;
-use crate::plugin::{Cache, Engine, Plugin, Spec};
+use crate::plugin::{self, Cache, Engine, Plugin, Spec};
 use crate::transform::Chain;
 
 /// Compiles (or takes from the cache), links and configures every transform.
 pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
     let refuse = |transform: &str, source| Error::Plugin { transform: transform.to_owned(), source };
     let Some(first) = config.transforms.first() else { return Ok(Chain::new(Vec::new())) };
-    let cache = match &config.host.cache {
-        Some(folder) => Some(folder.clone()),
-        None => default_cache_folder(),
-    };
-    let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder)))
-        .map_err(|error| refuse(&first.name, error))?;
+    let engine = engine(config.host.cache.clone()).map_err(|error| refuse(&first.name, error))?;
     let mut transforms = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
@@ -36,6 +31,12 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         transforms.push((plugin, transform.policy.clone()));
     }
     Ok(Chain::new(transforms))
+}
+
+/// An engine that keeps compiled plugins in `cache`, or in the user's cache folder.
+pub(super) fn engine(cache: Option<PathBuf>) -> Result<Engine, plugin::Error> {
+    let folder = cache.or_else(default_cache_folder);
+    Engine::new(folder.and_then(|folder| Cache::open_or_warn(&folder)))
 }
 
 /// The user's cache folder, by the XDG base directory rules.

@@ -78,7 +78,7 @@ impl Digest {
         &self.0
     }
 
-    fn hex(&self) -> &str {
+    pub(super) fn hex(&self) -> &str {
         self.0.trim_start_matches("sha256:")
     }
 }
@@ -142,16 +142,28 @@ impl Plugin {
     ) -> Result<Arc<Self>, Error> {
         check_binary(wasm, origin)?;
         let digest = Digest::of(wasm);
-        let component = engine
-            .component(wasm, digest.hex())
-            .map_err(|error| Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") })?;
-        let exports = Exports::find(engine, &component, origin)?;
-        check_imports(engine, &component, origin)?;
+        let component =
+            engine.component(wasm, digest.hex()).map_err(|error| compile_error(&error, origin))?;
+        let mut plugin = Self::link(engine, &component, digest, origin, spec)?;
+        plugin.probe()?;
+        Ok(Arc::new(plugin))
+    }
+
+    /// Checks and links a component, without asking it anything.
+    pub(super) fn link(
+        engine: &Engine,
+        component: &Component,
+        digest: Digest,
+        origin: &str,
+        spec: Spec<'_>,
+    ) -> Result<Self, Error> {
+        let exports = Exports::find(engine, component, origin)?;
+        check_imports(engine, component, origin)?;
         let granted = Granted::resolve(spec.grants, spec.transform)?;
         let waiting = if spec.grants.may_block() { Some(engine.waiting()?) } else { None };
-        let pre = link(engine, &component, waiting.is_some())
+        let pre = link(engine, component, waiting.is_some())
             .map_err(|error| Error::Link { origin: origin.to_owned(), text: format!("{error:#}") })?;
-        let mut plugin = Self {
+        Ok(Self {
             engine: engine.clone(),
             pre,
             exports,
@@ -165,13 +177,17 @@ impl Plugin {
             info: Info { name: String::new(), version: String::new() },
             reads: Reads { key: true, value: true, headers: true },
             traits: Vec::new(),
-        };
-        plugin.probe()?;
-        Ok(Arc::new(plugin))
+        })
+    }
+
+    /// Asks an instance who it is, before it is given any configuration.
+    pub(super) fn describe(&self) -> Result<Info, Error> {
+        let info = Instance::describe(self, Arc::new(self.identity(None)))?;
+        Ok(Info { name: info.name, version: info.version })
     }
 
     /// Asks a first instance who it is and what it reads.
-    fn probe(&mut self) -> Result<(), Error> {
+    pub(super) fn probe(&mut self) -> Result<(), Error> {
         let (_, info, plan) = Instance::start(self, Arc::new(self.identity(None)))?;
         self.info = Info { name: info.name, version: info.version };
         self.reads = Reads {
@@ -252,7 +268,7 @@ impl Plugin {
 }
 
 /// The first eight bytes: `\0asm`, then a version and a layer, which tells a module from a component.
-fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
+pub(super) fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
     match wasm {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(Error::CoreModule { origin: origin.to_owned() }),
@@ -263,19 +279,30 @@ fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
     }
 }
 
-fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
+pub(super) fn compile_error(error: &wasmtime::Error, origin: &str) -> Error {
+    Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") }
+}
+
+/// What a component asks of the host.
+pub(super) fn imports(engine: &Engine, component: &Component) -> impl Iterator<Item = String> {
     let kind = component.component_type();
-    let offered = |name: &str| wasi::OFFERED.iter().any(|(wanted, versions)| fits(name, wanted, versions));
-    let unknown: Vec<_> = kind
+    let asked = kind
         .imports(engine.wasmtime())
         // A type alone asks nothing of the host.
-        .filter(|(name, import)| !matches!(import.ty, ComponentItem::Type(_)) && !offered(name))
-        .map(|(name, _)| name)
-        .collect();
+        .filter(|(_, import)| !matches!(import.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| name.to_owned());
+    asked.collect::<Vec<_>>().into_iter()
+}
+
+fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
+    let unknown: Vec<_> = imports(engine, component).filter(|name| wasi::answer(name).is_none()).collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    Err(Error::UnknownImports { origin: origin.to_owned(), names: quoted(&unknown) })
+    Err(Error::UnknownImports {
+        origin: origin.to_owned(),
+        names: quoted(&unknown.iter().map(String::as_str).collect::<Vec<_>>()),
+    })
 }
 
 /// Whether a name such as `wasi:io/poll@0.2.6` is of that interface in one of those versions.

@@ -77,22 +77,35 @@ impl Engine {
 
     /// Machine code of a component, from the cache or the compiler.
     pub(super) fn component(&self, wasm: &[u8], digest: &str) -> wasmtime::Result<Component> {
-        let Some(cache) = &self.shared.cache else { return self.compile(wasm) };
-        let key = format!("{digest}-{}", &self.settings_digest()[..16]);
-        if let Some(component) = cache.load(&self.shared.wasmtime, &key) {
+        if let Some(component) = self.cached(digest) {
             return Ok(component);
         }
         let component = self.compile(wasm)?;
-        match component.serialize() {
-            Ok(artefact) => cache.store(&key, &artefact),
-            Err(error) => tracing::warn!(%error, "a compiled plugin cannot be kept"),
-        }
+        self.keep(&component, digest);
         Ok(component)
     }
 
-    fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
+    /// Machine code of a component, where the cache has it.
+    pub(super) fn cached(&self, digest: &str) -> Option<Component> {
+        self.shared.cache.as_ref()?.load(&self.shared.wasmtime, &self.key(digest))
+    }
+
+    /// Puts machine code into the cache.
+    pub(super) fn keep(&self, component: &Component, digest: &str) {
+        let Some(cache) = &self.shared.cache else { return };
+        match component.serialize() {
+            Ok(artefact) => cache.store(&self.key(digest), &artefact),
+            Err(error) => tracing::warn!(%error, "a compiled plugin cannot be kept"),
+        }
+    }
+
+    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
         self.shared.compiled.fetch_add(1, Ordering::Relaxed);
         Component::from_binary(&self.shared.wasmtime, wasm)
+    }
+
+    fn key(&self, digest: &str) -> String {
+        format!("{digest}-{}", &self.settings_digest()[..16])
     }
 
     /// Digest of all that machine code depends on beside the component: wasmtime's version, the settings,

@@ -55,19 +55,27 @@ impl fmt::Debug for Instance {
 impl Instance {
     /// Makes, describes and configures an instance.
     pub(super) fn start(plugin: &Plugin, identity: Arc<Identity>) -> Result<(Self, PluginInfo, Plan), Error> {
-        let failed = |step| {
-            move |error: CallError| {
-                let transform = plugin.transform.clone();
-                Error::Start { transform, step, text: error.in_full() }
-            }
-        };
-        let mut caller = Caller::new(plugin, identity).map_err(failed("instantiate"))?;
-        let (functions, process) = caller.instantiate(plugin).map_err(failed("instantiate"))?;
-        let (info,) = caller.call(functions.describe, (), None).map_err(failed("describe"))?;
+        let (mut caller, functions, process, info) = Self::described(plugin, identity)?;
         let configure: TypedFunc<(&str,), _> = functions.configure;
-        let (plan,) = caller.call(configure, (plugin.config.as_str(),), None).map_err(failed("configure"))?;
+        let plan = caller.call(configure, (plugin.config.as_str(),), None);
+        let (plan,) = plan.map_err(failed(plugin, "configure"))?;
         let plan = plan.map_err(|text| Error::Refused { transform: plugin.transform.clone(), text })?;
         Ok((Self { caller, process, reads: plugin.reads() }, info, plan))
+    }
+
+    /// Makes an instance only to ask who it is.
+    pub(super) fn describe(plugin: &Plugin, identity: Arc<Identity>) -> Result<PluginInfo, Error> {
+        Self::described(plugin, identity).map(|(_, _, _, info)| info)
+    }
+
+    fn described(
+        plugin: &Plugin,
+        identity: Arc<Identity>,
+    ) -> Result<(Caller, Lifecycle, Process, PluginInfo), Error> {
+        let mut caller = Caller::new(plugin, identity).map_err(failed(plugin, "instantiate"))?;
+        let (functions, process) = caller.instantiate(plugin).map_err(failed(plugin, "instantiate"))?;
+        let (info,) = caller.call(functions.describe, (), None).map_err(failed(plugin, "describe"))?;
+        Ok((caller, functions, process, info))
     }
 
     /// Asks what becomes of the records in `range`, and hands each verdict to `take` in order. Where it
@@ -99,7 +107,13 @@ impl Instance {
     }
 }
 
+fn failed(plugin: &Plugin, step: &'static str) -> impl FnOnce(CallError) -> Error {
+    let transform = plugin.transform.clone();
+    move |error| Error::Start { transform, step, text: error.in_full() }
+}
+
 /// The functions of `lifecycle`.
+#[derive(Clone, Copy)]
 struct Lifecycle {
     describe: TypedFunc<(), (PluginInfo,)>,
     configure: TypedFunc<(&'static str,), (Result<Plan, String>,)>,

@@ -25,44 +25,51 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi_io::bindings::wasi::io as async_io;
 
 use super::bindings::Transform;
+use super::component::fits;
 use super::output::{Identity, Origin};
 use super::state::State;
 use crate::clock::Random;
 use crate::record::RecordRef;
 
-/// Interfaces that a plugin may import, without their versions.
-pub(super) const OFFERED: &[(&str, &str)] = &[
-    ("vanne:transform/types", "0.1."),
-    ("vanne:transform/log", "0.1."),
-    ("vanne:transform/context", "0.1."),
-    ("wasi:io/error", "0.2."),
-    ("wasi:io/poll", "0.2."),
-    ("wasi:io/streams", "0.2."),
-    ("wasi:clocks/wall-clock", "0.2."),
-    ("wasi:clocks/monotonic-clock", "0.2."),
-    ("wasi:random/random", "0.2."),
-    ("wasi:random/insecure", "0.2."),
-    ("wasi:random/insecure-seed", "0.2."),
-    ("wasi:cli/environment", "0.2."),
-    ("wasi:cli/exit", "0.2."),
-    ("wasi:cli/stdin", "0.2."),
-    ("wasi:cli/stdout", "0.2."),
-    ("wasi:cli/stderr", "0.2."),
-    ("wasi:cli/terminal-input", "0.2."),
-    ("wasi:cli/terminal-output", "0.2."),
-    ("wasi:cli/terminal-stdin", "0.2."),
-    ("wasi:cli/terminal-stdout", "0.2."),
-    ("wasi:cli/terminal-stderr", "0.2."),
-    ("wasi:filesystem/types", "0.2."),
-    ("wasi:filesystem/preopens", "0.2."),
-    ("wasi:sockets/network", "0.2."),
-    ("wasi:sockets/instance-network", "0.2."),
-    ("wasi:sockets/ip-name-lookup", "0.2."),
-    ("wasi:sockets/tcp", "0.2."),
-    ("wasi:sockets/tcp-create-socket", "0.2."),
-    ("wasi:sockets/udp", "0.2."),
-    ("wasi:sockets/udp-create-socket", "0.2."),
+/// Interfaces that a plugin may import, without their versions; those; and what answers each.
+pub(super) const OFFERED: &[(&str, &str, &str)] = &[
+    ("vanne:transform/types", "0.1.", "types only"),
+    ("vanne:transform/log", "0.1.", "the host's log, within `limits.log_lines`"),
+    ("vanne:transform/context", "0.1.", "names of pipeline, transform, topic and partition"),
+    ("wasi:io/error", "0.2.", "errors of streams"),
+    ("wasi:io/poll", "0.2.", "waiting; over at once unless `clock`, `files` or `network` is granted"),
+    ("wasi:io/streams", "0.2.", "streams of what is open"),
+    ("wasi:clocks/wall-clock", "0.2.", "virtual clock; real with the grant `clock`"),
+    ("wasi:clocks/monotonic-clock", "0.2.", "virtual clock; real with the grant `clock` or `network`"),
+    ("wasi:random/random", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:random/insecure", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:random/insecure-seed", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:cli/environment", "0.2.", "no arguments; variables with the grant `env`"),
+    ("wasi:cli/exit", "0.2.", "ends the call as a trap"),
+    ("wasi:cli/stdin", "0.2.", "at its end"),
+    ("wasi:cli/stdout", "0.2.", "lines in the host's log"),
+    ("wasi:cli/stderr", "0.2.", "lines in the host's log"),
+    ("wasi:cli/terminal-input", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-output", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stdin", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stdout", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stderr", "0.2.", "no terminal"),
+    ("wasi:filesystem/types", "0.2.", "no files; read only with the grant `files`"),
+    ("wasi:filesystem/preopens", "0.2.", "no folders; those of the grant `files`"),
+    ("wasi:sockets/network", "0.2.", "types only"),
+    ("wasi:sockets/instance-network", "0.2.", "reaches nobody; peers of the grant `network`"),
+    ("wasi:sockets/ip-name-lookup", "0.2.", "refused; names of the grant `network`"),
+    ("wasi:sockets/tcp", "0.2.", "refused; connections to peers of the grant `network`"),
+    ("wasi:sockets/tcp-create-socket", "0.2.", "refused; connections to peers of the grant `network`"),
+    ("wasi:sockets/udp", "0.2.", "refused"),
+    ("wasi:sockets/udp-create-socket", "0.2.", "refused"),
 ];
+
+/// What answers an import; `None`: nothing does.
+pub(super) fn answer(name: &str) -> Option<&'static str> {
+    let found = OFFERED.iter().find(|(wanted, versions, _)| fits(name, wanted, versions));
+    found.map(|(_, _, answer)| *answer)
+}
 
 type Own = HasSelf<State>;
 
