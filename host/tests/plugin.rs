@@ -7,6 +7,8 @@
 mod grants;
 #[path = "common/guests.rs"]
 mod guests;
+#[path = "plugin/inspect.rs"]
+mod inspect;
 
 use std::collections::BTreeMap;
 use std::io::Write;
