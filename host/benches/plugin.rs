@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use host::clock::Moment;
-use host::config::{Limits, Policy};
+use host::config::{Grants, Limits, Policy};
 use host::plugin::{Engine, Plugin, Spec};
 use host::record::{Arena, Batch, Epoch, NewRecord, OffsetRange, TopicPartition};
 use host::transform::Chain;
@@ -53,7 +53,8 @@ fn plugin_call(criterion: &mut Criterion) {
     for (world, guest) in [("columnar", "identity"), ("ergonomic", "identity-ergonomic")] {
         for by in ["forward", "read-forward", "replace", "emit"] {
             let config = format!(r#"{{"by": "{by}"}}"#);
-            let spec = Spec { pipeline: "bench", transform: by, config: &config, limits: &limits };
+            let grants = &Grants::default();
+            let spec = Spec { pipeline: "bench", transform: by, config: &config, limits: &limits, grants };
             let plugin = Plugin::load(&engine, &guests::guest(guest), spec).expect("the guest loads");
             let mut lane = Chain::new(vec![(plugin, Policy::default())]).lane(batch.origin.clone());
             group.bench_function(format!("{world} {by}"), |bencher| {

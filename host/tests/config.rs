@@ -110,6 +110,8 @@ fn the_documentation_describes_every_key_and_its_example_is_taken() {
         ("[source]\nzzzz = 1\n", "## `[source]`"),
         ("[source]\ntype = \"embedded\"\ntopics = [\"a\"]\nfeed = { zzzz = 1 }\n", "### `[source.feed]`"),
         ("[[transforms]]\nzzzz = 1\n", "## `[[transforms]]`"),
+        ("[[transforms]]\nlimits = { zzzz = 1 }\n", "### Limits"),
+        ("[[transforms]]\ngrants = { zzzz = 1 }\n", "### Grants"),
         ("[sinks.a]\ntype = \"object-store\"\nzzzz = 1\n", "## `[sinks.NAME]`"),
     ] {
         let error = parse(&format!("version = 1\n{table}"), "x").expect_err("an unknown key");

@@ -3,16 +3,21 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "plugin/grants.rs"]
+mod grants;
 #[path = "common/guests.rs"]
 mod guests;
+#[path = "plugin/inspect.rs"]
+mod inspect;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use host::clock::Moment;
-use host::config::{Limits, Policy};
+use host::config::{Grants, Limits, Policy};
 use host::plugin::{Cache, CallError, Engine, Error, Inputs, Plugin, Spec};
 use host::record::{
     Annotation, Arena, Batch, Condition, Epoch, NewRecord, OffsetRange, Postponement, Rest, TopicPartition,
@@ -23,6 +28,9 @@ use host::transform::{Chain, LaneChain, Stop};
 use guests::guest;
 
 const MEMORY: usize = 256 << 20;
+/// The default grants.
+static NOTHING: Grants =
+    Grants { clock: false, random: false, env: Vec::new(), files: BTreeMap::new(), network: Vec::new() };
 const TIMESTAMP_MS: i64 = 1_700_000_000_123;
 
 fn engine() -> &'static Engine {
@@ -38,7 +46,7 @@ fn limits(timeout_ms: u64) -> Limits {
 }
 
 fn spec<'a>(config: &'a str, limits: &'a Limits) -> Spec<'a> {
-    Spec { pipeline: "web", transform: "test", config, limits }
+    Spec { pipeline: "web", transform: "test", config, limits, grants: &NOTHING }
 }
 
 fn load(name: &str, config: &str) -> Arc<Plugin> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use host::clock::Moment;
-use host::config::{Limits, Policy};
+use host::config::{Grants, Limits, Policy};
 use host::plugin::{Cache, CallError, Engine, Inputs, Plugin, Spec};
 use host::record::{
     Annotation, Arena, Batch, Epoch, Failed, NewRecord, OffsetRange, TopicPartition, Transformed,
@@ -37,7 +37,8 @@ fn engine() -> &'static Engine {
 fn load(name: &str, config: &str, timeout_ms: u64) -> Arc<Plugin> {
     let timeout = Duration::from_millis(timeout_ms);
     let limits = Limits { memory: MEMORY, timeout, ..Limits::default() };
-    let spec = Spec { pipeline: "web", transform: "test", config, limits: &limits };
+    let grants = &Grants::default();
+    let spec = Spec { pipeline: "web", transform: "test", config, limits: &limits, grants };
     Plugin::load(engine(), &guest(name), spec).expect("the plugin loads")
 }
 

@@ -29,6 +29,9 @@ pub struct Provenance {
     pub version: String,
     /// `sha256:` and the digest of the component.
     pub digest: String,
+    /// What it was granted, such as `clock` or `env:REGION`; nothing by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
 }
 
 /// A name and a value, as in a record.
@@ -352,6 +355,7 @@ mod tests {
             plugin: String::from("access-log"),
             version: String::from("0.1.0"),
             digest: String::from("sha256:00"),
+            grants: Vec::new(),
         }
     }
 

@@ -530,6 +530,7 @@ mod tests {
             plugin: String::from("p"),
             version: String::from("1"),
             digest: String::from("sha256:00"),
+            grants: Vec::new(),
         })
     }
 

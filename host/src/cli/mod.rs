@@ -1,4 +1,4 @@
-//! The command line: `host run`, `host validate`, `host ledger`, `host bench`.
+//! The command line: `host run`, `host validate`, `host ledger`, `host plugin`, `host bench`.
 //!
 //! Owns arguments, what is printed, and exit codes. Does not know how anything is done. Invariant: data
 //! goes to standard output, everything else to standard error; secrets are never arguments.
@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod exit;
 mod ledger;
+mod plugin;
 mod report;
 mod run;
 mod signals;
@@ -23,6 +24,7 @@ Examples:
   host run pipeline.toml                    until Ctrl-C or SIGTERM, then drain
   host run --until-end pipeline.toml        up to the ends that the partitions have now
   host validate --connect pipeline.toml     look at broker, topics, bucket and plugin as well
+  host plugin inspect plugin.wasm           who it is, what it imports, whether it would run
   host ledger new-chain --at committed pipeline.toml
 
 Exit codes: 0 done or drained, 1 refused (configuration, or what it names), 2 a lane halted,
@@ -47,6 +49,8 @@ enum Command {
     Validate(ValidateArguments),
     /// Decide what the ledger can't decide by itself.
     Ledger(ledger::Arguments),
+    /// Look into a plugin.
+    Plugin(plugin::Arguments),
     /// Fill a topic with made-up records, run the pipeline over them, and print what it cost.
     Bench(bench::Arguments),
 }
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
             Command::Run(run) => run::run(run, json).await,
             Command::Validate(validate) => validate::validate(validate, json).await,
             Command::Ledger(ledger) => ledger::run(ledger, json).await,
+            Command::Plugin(plugin) => plugin::run(plugin, json),
             Command::Bench(bench) => bench::run(bench, json).await,
         }
     });

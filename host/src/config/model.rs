@@ -206,7 +206,7 @@ pub struct Build {
 }
 
 /// What a transform may use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory of one instance, in bytes (default 256 MiB).
     pub memory: usize,
@@ -250,6 +250,27 @@ pub struct Grants {
     pub network: Vec<Peer>,
 }
 
+impl Grants {
+    /// What is granted, in texts that stay the same from one version to the next, such as `clock`,
+    /// `env:REGION`, `files:/geo`, `network:api.example.com:443`; never a value or a path of this machine.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let Self { clock, random, env, files, network } = self;
+        let flags = [(*clock, "clock"), (*random, "random")].into_iter().filter(|(granted, _)| *granted);
+        let mut names: Vec<_> = flags.map(|(_, name)| name.to_owned()).collect();
+        names.extend(env.iter().map(|name| format!("env:{name}")));
+        names.extend(files.keys().map(|path| format!("files:{path}")));
+        names.extend(network.iter().map(|peer| format!("network:{peer}")));
+        names
+    }
+
+    /// Whether a call of the host may take time: it can wait for a peer, a disk or a clock.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.clock || !self.files.is_empty() || !self.network.is_empty()
+    }
+}
+
 /// An end of a TCP connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer {
@@ -257,6 +278,18 @@ pub struct Peer {
     pub host: String,
     /// The port; never 0.
     pub port: u16,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        // Only an address of IPv6 has a colon.
+        if host.contains(':') {
+            write!(formatter, "[{host}]:{port}")
+        } else {
+            write!(formatter, "{host}:{port}")
+        }
+    }
 }
 
 /// What happens when a transform fails.

@@ -6,8 +6,8 @@ use std::fmt::{self, Display};
 
 use super::error::shown;
 use super::model::{
-    Batch, Broker, Compression, Cut, FeedFrom, Filter, Format, Host, Location, NotJson, ObjectSink, OnError,
-    OnFatal, Pipeline, Policy, Sink, Source, Start, Transform,
+    Batch, Broker, Compression, Cut, FeedFrom, Filter, Format, Grants, Host, Limits, Location, NotJson,
+    ObjectSink, OnError, OnFatal, Pipeline, Policy, Sink, Source, Start, Transform,
 };
 use super::raw::defaults;
 use super::units::{show_duration, show_size};
@@ -130,13 +130,10 @@ fn write_filter(formatter: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Res
 
 fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) -> fmt::Result {
     writeln!(formatter, "run       {}: {}", transform.name, transform.plugin.display())?;
-    let (memory, timeout) = (transform.limits.memory as u64, transform.limits.timeout);
-    writeln!(
-        formatter,
-        "          limits memory {}, timeout {}",
-        marked(&memory, &defaults::GUEST_MEMORY, show_size(memory)),
-        marked(&timeout, &defaults::TIMEOUT, show_duration(timeout)),
-    )?;
+    write_limits(formatter, &transform.limits)?;
+    if transform.grants != Grants::default() {
+        writeln!(formatter, "          granted {}", transform.grants.names().join(", "))?;
+    }
     write_policy(formatter, &transform.policy)?;
     match &transform.build {
         Some(build) => {
@@ -144,6 +141,34 @@ fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) ->
         }
         None => Ok(()),
     }
+}
+
+fn write_limits(formatter: &mut fmt::Formatter<'_>, limits: &Limits) -> fmt::Result {
+    let default = Limits::default();
+    let bytes = |bytes: usize| show_size(bytes as u64);
+    write!(
+        formatter,
+        "          limits memory {}, timeout {}",
+        marked(&limits.memory, &default.memory, bytes(limits.memory)),
+        marked(&limits.timeout, &default.timeout, show_duration(limits.timeout)),
+    )?;
+    // The rest is seldom written, so that it is shown only where it is.
+    let rest = [
+        ("output", limits.output != default.output, bytes(limits.output)),
+        (
+            "table_elements",
+            limits.table_elements != default.table_elements,
+            limits.table_elements.to_string(),
+        ),
+        ("instances", limits.instances != default.instances, limits.instances.to_string()),
+        ("log_lines", limits.log_lines != default.log_lines, limits.log_lines.to_string()),
+    ];
+    for (name, written, value) in rest {
+        if written {
+            write!(formatter, ", {name} {value}")?;
+        }
+    }
+    writeln!(formatter)
 }
 
 fn write_policy(formatter: &mut fmt::Formatter<'_>, policy: &Policy) -> fmt::Result {

@@ -75,6 +75,9 @@ pub struct TransformEntry {
     pub version: String,
     /// `sha256:` and the digest of the component.
     pub digest: String,
+    /// What it was granted, such as `clock` or `env:REGION`; nothing by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
 }
 
 /// The entry before another one in its chain.

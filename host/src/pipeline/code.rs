@@ -10,7 +10,7 @@ use super::Error;
 use crate::batch::Provenance;
 use crate::config::{self, NotJson};
 use crate::filter::Filter;
-use crate::plugin::{Cache, Engine, Plugin, Spec};
+use crate::plugin::{self, Cache, Engine, Plugin, Spec};
 use crate::transform::{Chain, Sieve};
 
 /// Compiles (or takes from the cache), links and configures every transform.
@@ -21,12 +21,7 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
         None => Chain::new(transforms),
     };
     let Some(first) = config.transforms.first() else { return Ok(chain(Vec::new())) };
-    let cache = match &config.host.cache {
-        Some(folder) => Some(folder.clone()),
-        None => default_cache_folder(),
-    };
-    let engine = Engine::new(cache.and_then(|folder| Cache::open_or_warn(&folder)))
-        .map_err(|error| refuse(&first.name, error))?;
+    let engine = engine(config.host.cache.clone()).map_err(|error| refuse(&first.name, error))?;
     let mut transforms = Vec::with_capacity(config.transforms.len());
     for transform in &config.transforms {
         let spec = Spec {
@@ -34,6 +29,7 @@ pub(super) fn load(config: &config::Pipeline) -> Result<Chain, Error> {
             transform: &transform.name,
             config: &transform.config,
             limits: &transform.limits,
+            grants: &transform.grants,
         };
         let plugin =
             Plugin::load(&engine, &transform.plugin, spec).map_err(|error| refuse(&transform.name, error))?;
@@ -50,6 +46,12 @@ fn sieve(config: &config::Pipeline) -> Option<Sieve> {
     Some(Sieve::new(parsed, filter.not_json == NotJson::DeadLetter))
 }
 
+/// An engine that keeps compiled plugins in `cache`, or in the user's cache folder.
+pub(super) fn engine(cache: Option<PathBuf>) -> Result<Engine, plugin::Error> {
+    let folder = cache.or_else(default_cache_folder);
+    Engine::new(folder.and_then(|folder| Cache::open_or_warn(&folder)))
+}
+
 /// The user's cache folder, by the XDG base directory rules.
 fn default_cache_folder() -> Option<PathBuf> {
     let own = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
@@ -64,6 +66,7 @@ pub(super) fn provenance(chain: &Chain) -> Vec<Provenance> {
         plugin: plugin.info().name.clone(),
         version: plugin.info().version.clone(),
         digest: plugin.digest().as_str().to_owned(),
+        grants: plugin.grants(),
     };
     chain.plugins().map(of).collect()
 }

@@ -46,13 +46,13 @@ struct Records {
 }
 
 impl Answer {
-    /// Checks an answer for so many messages.
-    pub(super) fn check(results: Results, messages: usize) -> Result<Self, CallError> {
+    /// Checks an answer for so many messages, of so many bytes at the most.
+    pub(super) fn check(results: Results, messages: usize, bytes_max: usize) -> Result<Self, CallError> {
         let got = results.verdicts.len();
         if got != messages {
             return Err(CallError::WrongCount { expected: messages, got });
         }
-        check(&results)?;
+        check(&results, bytes_max)?;
         Ok(Self {
             verdicts: results.verdicts.into_iter(),
             message: 0,

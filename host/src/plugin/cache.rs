@@ -1,8 +1,9 @@
 //! Compiled plugins on disk, so that a second start compiles nothing.
 //!
 //! Owns one private folder. Machine code is trusted, so that whoever can write there owns the process:
-//! the folder must be ours and closed to everybody else, and a file is used only if its digest, which
-//! stands in front of it, fits what was read. Invariant: a missing, torn or foreign file costs a
+//! the folder must be ours and closed to everybody else, and so must a file in it, which is used only if
+//! the digest in front of it fits what was read and the key that was asked for: an artefact under another
+//! one's name is foreign. Invariant: a missing, torn or foreign file costs a
 //! compilation, never more.
 
 use std::cmp::Reverse;
@@ -71,8 +72,8 @@ impl Cache {
     /// The component of that key, where there is a sound file of it.
     pub(super) fn load(&self, engine: &wasmtime::Engine, key: &str) -> Option<Component> {
         let path = self.path(key);
-        let file = std::fs::read(&path).ok()?;
-        let Some(artefact) = verified(&file) else {
+        let file = read_private(&path)?;
+        let Some(artefact) = verified(key, &file) else {
             tracing::warn!(path = %path.display(), "a compiled plugin is damaged; compiling it again");
             return None;
         };
@@ -110,7 +111,7 @@ impl Cache {
     fn write(&self, key: &str, artefact: &[u8]) -> io::Result<()> {
         let (temporary, mut file) = self.temporary()?;
         let written = file
-            .write_all(&Sha256::digest(artefact))
+            .write_all(&sealed(key, artefact))
             .and_then(|()| file.write_all(artefact))
             .and_then(|()| std::fs::rename(&temporary, self.path(key)));
         if written.is_err() {
@@ -145,9 +146,27 @@ impl Cache {
     }
 }
 
-fn verified(file: &[u8]) -> Option<&[u8]> {
+/// A file's bytes, unless others could have written them, or it leads elsewhere.
+fn read_private(path: &Path) -> Option<Vec<u8>> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    let folder = std::fs::symlink_metadata(path.parent()?).ok()?;
+    let private = metadata.is_file() && metadata.mode() & 0o077 == 0 && metadata.uid() == folder.uid();
+    if !private {
+        tracing::warn!(path = %path.display(), "a compiled plugin is open to others; compiling it again");
+        return None;
+    }
+    std::fs::read(path).ok()
+}
+
+/// The digest of an artefact under its key, which has no zero byte.
+fn sealed(key: &str, artefact: &[u8]) -> [u8; DIGEST_BYTES] {
+    let digest = Sha256::new().chain_update(key).chain_update([0]).chain_update(artefact);
+    digest.finalize().into()
+}
+
+fn verified<'a>(key: &str, file: &'a [u8]) -> Option<&'a [u8]> {
     let (digest, artefact) = file.split_at_checked(DIGEST_BYTES)?;
-    (Sha256::digest(artefact).as_slice() == digest).then_some(artefact)
+    (sealed(key, artefact) == digest).then_some(artefact)
 }
 
 /// Sound because of what this module guarantees: the bytes came from a folder that only this user can
@@ -199,11 +218,50 @@ mod tests {
         let (_parent, cache) = opened();
         cache.store("a", b"artefact");
         let mut file = std::fs::read(cache.path("a")).expect("written");
-        assert_eq!(verified(&file), Some(b"artefact".as_slice()));
-        assert_eq!(verified(&file[..file.len() - 1]), None);
-        assert_eq!(verified(&file[..10]), None);
+        assert_eq!(verified("a", &file), Some(b"artefact".as_slice()));
+        // Under another key it is foreign, however whole.
+        assert_eq!(verified("b", &file), None);
+        assert_eq!(verified("a", &file[..file.len() - 1]), None);
+        assert_eq!(verified("a", &file[..10]), None);
         file[DIGEST_BYTES] ^= 1;
-        assert_eq!(verified(&file), None);
+        assert_eq!(verified("a", &file), None);
+        assert_eq!(names(&cache), ["a.cwasm"]);
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_or_that_is_a_link_is_not_read() {
+        let (parent, cache) = opened();
+        cache.store("a", b"artefact");
+        let path = cache.path("a");
+        assert!(read_private(&path).is_some());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o620)).expect("chmod");
+        assert!(read_private(&path).is_none());
+        // It is replaced by a private one, not written into.
+        cache.store("a", b"artefact");
+        assert!(read_private(&path).is_some());
+        let elsewhere = parent.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).expect("moved");
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("a link");
+        assert!(read_private(&path).is_none());
+    }
+
+    #[test]
+    fn writers_at_once_leave_one_whole_file() {
+        let (_parent, cache) = opened();
+        let artefacts: Vec<_> = (0..4_u8).map(|byte| vec![byte; 1 << 20]).collect();
+        std::thread::scope(|scope| {
+            for artefact in &artefacts {
+                scope.spawn(|| (0..20).for_each(|_| cache.store("a", artefact)));
+            }
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let file = read_private(&cache.path("a")).unwrap_or_default();
+                    assert!(file.is_empty() || verified("a", &file).is_some(), "a torn file");
+                }
+            });
+        });
+        let file = read_private(&cache.path("a")).expect("written");
+        assert!(artefacts.iter().any(|artefact| verified("a", &file) == Some(&**artefact)));
         assert_eq!(names(&cache), ["a.cwasm"]);
     }
 

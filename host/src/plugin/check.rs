@@ -6,7 +6,6 @@
 use super::answer::{ANNOTATE, EMIT, FAIL, REPLACE, RETRY, TIMESTAMP_PRESENT};
 use super::bindings::exports::vanne::transform::columnar::Results;
 use super::error::CallError;
-use super::instance::OUTPUT_BYTES_MAX;
 use crate::record::{HEADERS_PRESENT, KEY_PRESENT, NULL_LENGTH, VALUE_PRESENT};
 
 /// What a record, or a lost part, costs the host beside its bytes: an answer may be nothing but counts.
@@ -15,10 +14,10 @@ const LOST_BYTES: usize = 256;
 const ALL_PARTS: u8 = KEY_PRESENT | VALUE_PRESENT | HEADERS_PRESENT | TIMESTAMP_PRESENT;
 
 /// Checks all of an answer but the number of its verdicts.
-pub(super) fn check(results: &Results) -> Result<(), CallError> {
+pub(super) fn check(results: &Results, bytes_max: usize) -> Result<(), CallError> {
     let tally = tally(&results.verdicts)?;
     check_counts(results, &tally)?;
-    check_size(results)?;
+    check_size(results, bytes_max)?;
     let records = results.present.len();
     check_bounds("bounds", &results.bounds, 3, records, results.data.len())?;
     if !results.label_bounds.is_empty() || !results.labels.is_empty() {
@@ -71,14 +70,14 @@ fn check_counts(results: &Results, tally: &[usize; 7]) -> Result<(), CallError> 
     Err(bad("present", None, expected, format!("{}", results.present.len())))
 }
 
-fn check_size(results: &Results) -> Result<(), CallError> {
+fn check_size(results: &Results, bytes_max: usize) -> Result<(), CallError> {
     let bytes = results.data.len().saturating_add(results.labels.len());
     let records = results.present.len().saturating_mul(RECORD_BYTES);
     let lost = results.lost.len().saturating_mul(LOST_BYTES);
-    if bytes.saturating_add(records).saturating_add(lost) <= OUTPUT_BYTES_MAX {
+    if bytes.saturating_add(records).saturating_add(lost) <= bytes_max {
         return Ok(());
     }
-    Err(CallError::OutputTooLarge { limit_bytes: OUTPUT_BYTES_MAX as u64 })
+    Err(CallError::OutputTooLarge { limit_bytes: bytes_max as u64 })
 }
 
 /// From 0 to the number of bytes, never falling, so many a record and one more.

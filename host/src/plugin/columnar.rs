@@ -55,7 +55,7 @@ impl Columnar {
         let process: TypedFunc<Params<'_>, Results> = self.process;
         let first = inputs.record(first);
         let (results,) = caller.call(process, (identity.batch_info(), passed.batch), Some(&first))?;
-        let mut answer = Answer::check(results.map_err(batch_error)?, messages)?;
+        let mut answer = Answer::check(results.map_err(batch_error)?, messages, caller.output_bytes_max())?;
         for position in range {
             if skips(position) {
                 take(bad_header());

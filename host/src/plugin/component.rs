@@ -17,11 +17,13 @@ use super::bindings::vanne::transform::types::Fields;
 use super::engine::{Engine, hex};
 use super::error::Error;
 use super::exports::Exports;
+use super::granted::Granted;
 use super::instance::Instance;
 use super::output::Identity;
 use super::state::State;
+use super::waiting::Waiting;
 use super::wasi;
-use crate::config::Limits;
+use crate::config::{Grants, Limits};
 use crate::record::TopicPartition;
 
 /// What makes a component into a transform.
@@ -35,6 +37,8 @@ pub struct Spec<'a> {
     pub config: &'a str,
     /// What an instance may use.
     pub limits: &'a Limits,
+    /// What an instance may reach.
+    pub grants: &'a Grants,
 }
 
 /// Who a plugin says it is.
@@ -74,7 +78,7 @@ impl Digest {
         &self.0
     }
 
-    fn hex(&self) -> &str {
+    pub(super) fn hex(&self) -> &str {
         self.0.trim_start_matches("sha256:")
     }
 }
@@ -94,6 +98,9 @@ pub struct Plugin {
     pub(super) transform: String,
     pub(super) config: String,
     pub(super) limits: Limits,
+    pub(super) granted: Arc<Granted>,
+    /// Where its calls wait; `None`: they never do.
+    pub(super) waiting: Option<Arc<Waiting>>,
     digest: Digest,
     info: Info,
     reads: Reads,
@@ -135,14 +142,28 @@ impl Plugin {
     ) -> Result<Arc<Self>, Error> {
         check_binary(wasm, origin)?;
         let digest = Digest::of(wasm);
-        let component = engine
-            .component(wasm, digest.hex())
-            .map_err(|error| Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") })?;
-        let exports = Exports::find(engine, &component, origin)?;
-        check_imports(engine, &component, origin)?;
-        let pre = link(engine, &component)
+        let component =
+            engine.component(wasm, digest.hex()).map_err(|error| compile_error(&error, origin))?;
+        let mut plugin = Self::link(engine, &component, digest, origin, spec)?;
+        plugin.probe()?;
+        Ok(Arc::new(plugin))
+    }
+
+    /// Checks and links a component, without asking it anything.
+    pub(super) fn link(
+        engine: &Engine,
+        component: &Component,
+        digest: Digest,
+        origin: &str,
+        spec: Spec<'_>,
+    ) -> Result<Self, Error> {
+        let exports = Exports::find(engine, component, origin)?;
+        check_imports(engine, component, origin)?;
+        let granted = Granted::resolve(spec.grants, spec.transform)?;
+        let waiting = if spec.grants.may_block() { Some(engine.waiting()?) } else { None };
+        let pre = link(engine, component, waiting.is_some())
             .map_err(|error| Error::Link { origin: origin.to_owned(), text: format!("{error:#}") })?;
-        let mut plugin = Self {
+        Ok(Self {
             engine: engine.clone(),
             pre,
             exports,
@@ -150,17 +171,23 @@ impl Plugin {
             transform: spec.transform.to_owned(),
             config: spec.config.to_owned(),
             limits: spec.limits.clone(),
+            granted: Arc::new(granted),
+            waiting,
             digest,
             info: Info { name: String::new(), version: String::new() },
             reads: Reads { key: true, value: true, headers: true },
             traits: Vec::new(),
-        };
-        plugin.probe()?;
-        Ok(Arc::new(plugin))
+        })
+    }
+
+    /// Asks an instance who it is, before it is given any configuration.
+    pub(super) fn describe(&self) -> Result<Info, Error> {
+        let info = Instance::describe(self, Arc::new(self.identity(None)))?;
+        Ok(Info { name: info.name, version: info.version })
     }
 
     /// Asks a first instance who it is and what it reads.
-    fn probe(&mut self) -> Result<(), Error> {
+    pub(super) fn probe(&mut self) -> Result<(), Error> {
         let (_, info, plan) = Instance::start(self, Arc::new(self.identity(None)))?;
         self.info = Info { name: info.name, version: info.version };
         self.reads = Reads {
@@ -208,6 +235,19 @@ impl Plugin {
         self.limits.timeout
     }
 
+    /// What it was granted, such as `clock` or `env:REGION`.
+    #[must_use]
+    pub fn grants(&self) -> Vec<String> {
+        self.granted.grants().names()
+    }
+
+    /// Whether a call may wait for a clock, a disk or a peer: its thread stands still meanwhile, and must
+    /// not be one of those that other lanes need.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Digest of the component's file.
     #[must_use]
     pub fn digest(&self) -> &Digest {
@@ -228,7 +268,7 @@ impl Plugin {
 }
 
 /// The first eight bytes: `\0asm`, then a version and a layer, which tells a module from a component.
-fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
+pub(super) fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
     match wasm {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(Error::CoreModule { origin: origin.to_owned() }),
@@ -239,19 +279,30 @@ fn check_binary(wasm: &[u8], origin: &str) -> Result<(), Error> {
     }
 }
 
-fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
+pub(super) fn compile_error(error: &wasmtime::Error, origin: &str) -> Error {
+    Error::Compile { origin: origin.to_owned(), text: format!("{error:#}") }
+}
+
+/// What a component asks of the host.
+pub(super) fn imports(engine: &Engine, component: &Component) -> impl Iterator<Item = String> {
     let kind = component.component_type();
-    let offered = |name: &str| wasi::OFFERED.iter().any(|(wanted, versions)| fits(name, wanted, versions));
-    let unknown: Vec<_> = kind
+    let asked = kind
         .imports(engine.wasmtime())
         // A type alone asks nothing of the host.
-        .filter(|(name, import)| !matches!(import.ty, ComponentItem::Type(_)) && !offered(name))
-        .map(|(name, _)| name)
-        .collect();
+        .filter(|(_, import)| !matches!(import.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| name.to_owned());
+    asked.collect::<Vec<_>>().into_iter()
+}
+
+fn check_imports(engine: &Engine, component: &Component, origin: &str) -> Result<(), Error> {
+    let unknown: Vec<_> = imports(engine, component).filter(|name| wasi::answer(name).is_none()).collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    Err(Error::UnknownImports { origin: origin.to_owned(), names: quoted(&unknown) })
+    Err(Error::UnknownImports {
+        origin: origin.to_owned(),
+        names: quoted(&unknown.iter().map(String::as_str).collect::<Vec<_>>()),
+    })
 }
 
 /// Whether a name such as `wasi:io/poll@0.2.6` is of that interface in one of those versions.
@@ -269,9 +320,12 @@ pub(super) fn quoted(names: &[&str]) -> String {
     names.join(", ")
 }
 
-fn link(engine: &Engine, component: &Component) -> wasmtime::Result<InstancePre<State>> {
+fn link(engine: &Engine, component: &Component, may_block: bool) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = Linker::new(engine.wasmtime());
-    wasi::add_to_linker(&mut linker)?;
+    match may_block {
+        true => wasi::add_waiting_to_linker(&mut linker)?,
+        false => wasi::add_to_linker(&mut linker)?,
+    }
     linker.instantiate_pre(component)
 }
 

@@ -4,8 +4,8 @@
 //! machine code. Invariant: code compiled here can always be interrupted.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 use super::cache::Cache;
 use super::error::Error;
+use super::waiting::Waiting;
 
 /// Time between two looks at a call's limit. Shorter costs wake-ups, longer lets a runaway call go on.
 const TICK: Duration = Duration::from_millis(10);
@@ -27,6 +28,8 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     cache: Option<Cache>,
     compiled: AtomicU64,
+    /// Started by the first plugin whose calls may wait.
+    waiting: Mutex<Option<Arc<Waiting>>>,
 }
 
 impl fmt::Debug for Engine {
@@ -43,13 +46,23 @@ impl Engine {
     pub fn new(cache: Option<Cache>) -> Result<Self, Error> {
         let wasmtime = wasmtime::Engine::new(&settings()).map_err(|error| engine_error(&error))?;
         start_ticker(&wasmtime)?;
-        Ok(Self { shared: Arc::new(Shared { wasmtime, cache, compiled: AtomicU64::new(0) }) })
+        let compiled = AtomicU64::new(0);
+        Ok(Self { shared: Arc::new(Shared { wasmtime, cache, compiled, waiting: Mutex::new(None) }) })
     }
 
     /// How many components were compiled, not found in the cache, since the engine started.
     #[must_use]
     pub fn compiled(&self) -> u64 {
         self.shared.compiled.load(Ordering::Relaxed)
+    }
+
+    /// Where the calls of plugins wait that may.
+    pub(super) fn waiting(&self) -> Result<Arc<Waiting>, Error> {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = &*waiting {
+            return Ok(Arc::clone(waiting));
+        }
+        Ok(Arc::clone(waiting.insert(Arc::new(Waiting::start()?))))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -64,22 +77,35 @@ impl Engine {
 
     /// Machine code of a component, from the cache or the compiler.
     pub(super) fn component(&self, wasm: &[u8], digest: &str) -> wasmtime::Result<Component> {
-        let Some(cache) = &self.shared.cache else { return self.compile(wasm) };
-        let key = format!("{digest}-{}", &self.settings_digest()[..16]);
-        if let Some(component) = cache.load(&self.shared.wasmtime, &key) {
+        if let Some(component) = self.cached(digest) {
             return Ok(component);
         }
         let component = self.compile(wasm)?;
-        match component.serialize() {
-            Ok(artefact) => cache.store(&key, &artefact),
-            Err(error) => tracing::warn!(%error, "a compiled plugin cannot be kept"),
-        }
+        self.keep(&component, digest);
         Ok(component)
     }
 
-    fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
+    /// Machine code of a component, where the cache has it.
+    pub(super) fn cached(&self, digest: &str) -> Option<Component> {
+        self.shared.cache.as_ref()?.load(&self.shared.wasmtime, &self.key(digest))
+    }
+
+    /// Puts machine code into the cache.
+    pub(super) fn keep(&self, component: &Component, digest: &str) {
+        let Some(cache) = &self.shared.cache else { return };
+        match component.serialize() {
+            Ok(artefact) => cache.store(&self.key(digest), &artefact),
+            Err(error) => tracing::warn!(%error, "a compiled plugin cannot be kept"),
+        }
+    }
+
+    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
         self.shared.compiled.fetch_add(1, Ordering::Relaxed);
         Component::from_binary(&self.shared.wasmtime, wasm)
+    }
+
+    fn key(&self, digest: &str) -> String {
+        format!("{digest}-{}", &self.settings_digest()[..16])
     }
 
     /// Digest of all that machine code depends on beside the component: wasmtime's version, the settings,

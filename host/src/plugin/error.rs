@@ -86,6 +86,16 @@ pub enum Error {
         /// What the linker said.
         text: String,
     },
+    /// Something that is granted is not there.
+    #[error("the grant `{grant}` can't be given: {text}")]
+    Grant {
+        /// The transform.
+        transform: String,
+        /// The grant's name, without a value.
+        grant: String,
+        /// What is missing.
+        text: String,
+    },
     /// An instance could not be made, described or configured.
     #[error("the plugin fails to {step}: {text}")]
     Start {

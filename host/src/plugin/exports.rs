@@ -67,6 +67,20 @@ fn choose<'a>(names: &[&'a str]) -> Option<(&'a str, World<'a>)> {
     named(LIFECYCLE).zip(world)
 }
 
+/// The contract's interfaces among a component's exports, as it names them.
+pub(super) fn contract(engine: &Engine, component: &Component) -> Vec<String> {
+    let kind = component.component_type();
+    let names = kind.exports(engine.wasmtime()).map(|(name, _)| name);
+    names.filter(|name| name.starts_with("vanne:transform/")).map(str::to_owned).collect()
+}
+
+/// The worlds of these exports, as `wit/` names them.
+pub(super) fn worlds(exports: &[String]) -> Vec<&'static str> {
+    let has = |interface| exports.iter().any(|name| fits(name, interface, VERSIONS));
+    let worlds = [(TRANSFORMER, "transform"), (COLUMNAR, "columnar-transform")];
+    worlds.into_iter().filter(|(interface, _)| has(*interface)).map(|(_, world)| world).collect()
+}
+
 fn no_contract(names: &[&str], origin: &str) -> Error {
     let origin = origin.to_owned();
     let expected =

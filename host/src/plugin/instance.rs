@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+use wasmtime::component::{self, ComponentNamedList, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -23,10 +23,10 @@ use super::exports;
 use super::output::Identity;
 use super::state::State;
 use super::verdict::{Inputs, Verdict};
+use super::waiting::Waiting;
+use crate::config::Limits;
 use crate::record::{Condition, Failure, RecordRef};
 
-/// Bytes that one call may give back, and one import may pass: many times a batch, and bounded.
-pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Functions of a backtrace that are kept.
 const FRAMES_MAX: usize = 20;
 
@@ -55,19 +55,27 @@ impl fmt::Debug for Instance {
 impl Instance {
     /// Makes, describes and configures an instance.
     pub(super) fn start(plugin: &Plugin, identity: Arc<Identity>) -> Result<(Self, PluginInfo, Plan), Error> {
-        let failed = |step| {
-            move |error: CallError| {
-                let transform = plugin.transform.clone();
-                Error::Start { transform, step, text: error.in_full() }
-            }
-        };
-        let mut caller = Caller::new(plugin, identity);
-        let (functions, process) = caller.instantiate(plugin).map_err(failed("instantiate"))?;
-        let (info,) = caller.call(functions.describe, (), None).map_err(failed("describe"))?;
+        let (mut caller, functions, process, info) = Self::described(plugin, identity)?;
         let configure: TypedFunc<(&str,), _> = functions.configure;
-        let (plan,) = caller.call(configure, (plugin.config.as_str(),), None).map_err(failed("configure"))?;
+        let plan = caller.call(configure, (plugin.config.as_str(),), None);
+        let (plan,) = plan.map_err(failed(plugin, "configure"))?;
         let plan = plan.map_err(|text| Error::Refused { transform: plugin.transform.clone(), text })?;
         Ok((Self { caller, process, reads: plugin.reads() }, info, plan))
+    }
+
+    /// Makes an instance only to ask who it is.
+    pub(super) fn describe(plugin: &Plugin, identity: Arc<Identity>) -> Result<PluginInfo, Error> {
+        Self::described(plugin, identity).map(|(_, _, _, info)| info)
+    }
+
+    fn described(
+        plugin: &Plugin,
+        identity: Arc<Identity>,
+    ) -> Result<(Caller, Lifecycle, Process, PluginInfo), Error> {
+        let mut caller = Caller::new(plugin, identity).map_err(failed(plugin, "instantiate"))?;
+        let (functions, process) = caller.instantiate(plugin).map_err(failed(plugin, "instantiate"))?;
+        let (info,) = caller.call(functions.describe, (), None).map_err(failed(plugin, "describe"))?;
+        Ok((caller, functions, process, info))
     }
 
     /// Asks what becomes of the records in `range`, and hands each verdict to `take` in order. Where it
@@ -99,7 +107,13 @@ impl Instance {
     }
 }
 
+fn failed(plugin: &Plugin, step: &'static str) -> impl FnOnce(CallError) -> Error {
+    let transform = plugin.transform.clone();
+    move |error| Error::Start { transform, step, text: error.in_full() }
+}
+
 /// The functions of `lifecycle`.
+#[derive(Clone, Copy)]
 struct Lifecycle {
     describe: TypedFunc<(), (PluginInfo,)>,
     configure: TypedFunc<(&'static str,), (Result<Plan, String>,)>,
@@ -109,33 +123,41 @@ struct Lifecycle {
 pub(super) struct Caller {
     store: Store<State>,
     ticks: u64,
-    limit_ms: u64,
-    memory_bytes_max: u64,
+    limits: Limits,
+    /// For a plugin whose calls may wait.
+    waiting: Option<Arc<Waiting>>,
 }
 
 impl Caller {
-    fn new(plugin: &Plugin, identity: Arc<Identity>) -> Self {
-        let state = State::new(identity, plugin.limits.memory);
+    fn new(plugin: &Plugin, identity: Arc<Identity>) -> Result<Self, CallError> {
+        let limits = plugin.limits.clone();
+        let state = State::new(identity, &limits, Arc::clone(&plugin.granted)).map_err(|error| {
+            let message = format!("{error:#}");
+            CallError::Trap { message, backtrace: String::new(), output: String::new() }
+        })?;
         let mut store = Store::new(plugin.engine.wasmtime(), state);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
-        Self {
-            store,
-            ticks: Engine::ticks(plugin.limits.timeout),
-            limit_ms: millis(plugin),
-            memory_bytes_max: plugin.limits.memory as u64,
-        }
+        // It holds for what one import passes as well.
+        store.set_hostcall_fuel(limits.output);
+        Ok(Self { store, ticks: Engine::ticks(limits.timeout), limits, waiting: plugin.waiting.clone() })
     }
 
     fn instantiate(&mut self, plugin: &Plugin) -> Result<(Lifecycle, Process), CallError> {
         self.begin(None);
-        let functions = self.functions(plugin);
+        let instance = match &self.waiting {
+            None => plugin.pre.instantiate(&mut self.store),
+            Some(waiting) => waiting.wait(self.limits.timeout, plugin.pre.instantiate_async(&mut self.store)),
+        };
+        let functions = instance.and_then(|instance| self.functions(plugin, &instance));
         self.end(functions)
     }
 
-    fn functions(&mut self, plugin: &Plugin) -> wasmtime::Result<(Lifecycle, Process)> {
+    fn functions(
+        &mut self,
+        plugin: &Plugin,
+        instance: &component::Instance,
+    ) -> wasmtime::Result<(Lifecycle, Process)> {
         let store = &mut self.store;
-        let instance = plugin.pre.instantiate(&mut *store)?;
         let lifecycle = Lifecycle {
             describe: instance.get_typed_func(&mut *store, plugin.exports.describe)?,
             configure: instance.get_typed_func(&mut *store, plugin.exports.configure)?,
@@ -159,8 +181,13 @@ impl Caller {
 
     /// What a call fails with that passes more than the instance can hold.
     pub(super) fn out_of_memory(&self) -> CallError {
-        let limit_bytes = self.memory_bytes_max;
+        let limit_bytes = self.limits.memory as u64;
         CallError::OutOfMemory { limit_bytes, backtrace: String::new(), output: String::new() }
+    }
+
+    /// Bytes that one call may give back.
+    pub(super) fn output_bytes_max(&self) -> usize {
+        self.limits.output
     }
 
     /// Calls a function of the instance: the one place where a guest runs. `first` is the call's first
@@ -173,10 +200,13 @@ impl Caller {
     ) -> Result<R, CallError>
     where
         P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift,
+        R: ComponentNamedList + Lift + 'static,
     {
         self.begin(first);
-        let result = function.call(&mut self.store, params);
+        let result = match &self.waiting {
+            None => function.call(&mut self.store, params),
+            Some(waiting) => waiting.wait(self.limits.timeout, function.call_async(&mut self.store, params)),
+        };
         self.end(result)
     }
 
@@ -187,8 +217,7 @@ impl Caller {
 
     fn end<T>(&mut self, result: wasmtime::Result<T>) -> Result<T, CallError> {
         self.store.data().output.end_call();
-        let limits = (self.limit_ms, self.memory_bytes_max);
-        result.map_err(|error| call_error(&self.store, &error, limits))
+        result.map_err(|error| call_error(&self.store, &error, &self.limits))
     }
 }
 
@@ -203,10 +232,6 @@ impl Identity {
     }
 }
 
-fn millis(plugin: &Plugin) -> u64 {
-    u64::try_from(plugin.limits.timeout.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The verdict of a record that no plugin can be asked about.
 pub(super) fn bad_header() -> Verdict<'static> {
     let failure = Failure {
@@ -217,20 +242,21 @@ pub(super) fn bad_header() -> Verdict<'static> {
 }
 
 /// Gives a failed call its name.
-fn call_error(store: &Store<State>, error: &wasmtime::Error, limits: (u64, u64)) -> CallError {
+fn call_error(store: &Store<State>, error: &wasmtime::Error, limits: &Limits) -> CallError {
     let output = store.data().output.tail();
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(functions).unwrap_or_default();
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::Interrupt) {
-        return CallError::Timeout { limit_ms: limits.0, backtrace, output };
+        let limit_ms = u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX);
+        return CallError::Timeout { limit_ms, backtrace, output };
     }
     if store.data().limiter.refused {
-        return CallError::OutOfMemory { limit_bytes: limits.1, backtrace, output };
+        return CallError::OutOfMemory { limit_bytes: limits.memory as u64, backtrace, output };
     }
     // The engine's error for this has no public type.
     let text = error.root_cause().to_string();
     if backtrace.is_empty() && text.contains("fuel allocated for hostcalls") {
-        return CallError::OutputTooLarge { limit_bytes: OUTPUT_BYTES_MAX as u64 };
+        return CallError::OutputTooLarge { limit_bytes: limits.output as u64 };
     }
     let message = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(status)) => format!("the plugin called exit with status {status}"),

@@ -11,8 +11,6 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::clock;
 
-/// Events of one instance in a second: enough for a person, no load on the log.
-const LINES_PER_SECOND: u32 = 100;
 /// A line longer than this is cut.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 /// What is kept of a call's lines for the dead letters of the call.
@@ -54,6 +52,8 @@ pub(super) struct Output(Arc<Mutex<Lines>>);
 #[derive(Debug)]
 struct Lines {
     identity: Arc<Identity>,
+    /// Events in a second.
+    lines_max: u32,
     /// Stdout's and stderr's unfinished lines.
     open: [Vec<u8>; 2],
     tail: String,
@@ -63,9 +63,10 @@ struct Lines {
 }
 
 impl Output {
-    pub(super) fn new(identity: Arc<Identity>) -> Self {
+    pub(super) fn new(identity: Arc<Identity>, lines_max: u32) -> Self {
         Self(Arc::new(Mutex::new(Lines {
             identity,
+            lines_max,
             open: [Vec::new(), Vec::new()],
             tail: String::new(),
             window_start_ms: i64::MIN,
@@ -119,7 +120,7 @@ impl Lines {
         if self.window_is_over(now_ms) {
             self.open_window(now_ms);
         }
-        if self.window_lines >= LINES_PER_SECOND {
+        if self.window_lines >= self.lines_max {
             self.left_out += 1;
             return;
         }
@@ -244,18 +245,20 @@ impl OutputStream for Stream {
 mod tests {
     use super::*;
 
+    const LINES: u32 = 100;
+
     fn output() -> Output {
-        Output::new(Arc::new(Identity::default()))
+        Output::new(Arc::new(Identity::default()), LINES)
     }
 
     #[test]
     fn a_second_takes_so_many_lines_and_counts_the_rest() {
         let output = output();
         let mut lines = output.lines();
-        for _ in 0..LINES_PER_SECOND + 7 {
+        for _ in 0..LINES + 7 {
             lines.line(Origin::Log, Level::INFO, "x", 5_000);
         }
-        assert_eq!((lines.window_lines, lines.left_out), (LINES_PER_SECOND, 7));
+        assert_eq!((lines.window_lines, lines.left_out), (LINES, 7));
         lines.line(Origin::Log, Level::INFO, "x", 6_000);
         assert_eq!((lines.window_lines, lines.left_out), (1, 0));
     }
@@ -264,7 +267,7 @@ mod tests {
     fn a_clock_set_back_does_not_silence_a_plugin() {
         let output = output();
         let mut lines = output.lines();
-        for _ in 0..LINES_PER_SECOND {
+        for _ in 0..LINES {
             lines.line(Origin::Log, Level::INFO, "x", 5_000);
         }
         lines.line(Origin::Log, Level::INFO, "x", 4_000);

@@ -3,6 +3,7 @@
 //! Owns the limits on memory, tables and handles. Invariant: whatever a guest asks for, the host holds
 //! no more for it than these.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
@@ -10,16 +11,14 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::vanne::transform::{context, log, types};
+use super::granted::{Granted, Reach};
 use super::output::{Identity, Output};
 use super::wasi::Virtual;
+use crate::config::Limits;
 use crate::record::RecordRef;
 
 /// Handles that a guest holds at once: streams and timers; a guest that needs more leaks them.
 const HANDLES_MAX: usize = 1024;
-/// Elements of all tables together; a large Go binary has some ten thousand.
-const TABLE_ELEMENTS_MAX: usize = 1_000_000;
-/// Core instances in a component; a Python component has about twenty.
-const INSTANCES_MAX: usize = 100;
 /// Linear memories in a component.
 const MEMORIES_MAX: usize = 10;
 /// Tables in a component.
@@ -33,23 +32,35 @@ pub(super) struct State {
     pub(super) identity: Arc<Identity>,
     pub(super) output: Output,
     pub(super) clocks: Virtual,
+    pub(super) granted: Arc<Granted>,
+    pub(super) reach: Arc<Reach>,
+    /// The ports that are granted for the name of each lookup that goes on, by its handle.
+    pub(super) lookups: BTreeMap<u32, Vec<u16>>,
 }
 
 impl State {
-    pub(super) fn new(identity: Arc<Identity>, memory_bytes_max: usize) -> Self {
+    /// # Errors
+    /// Where a granted folder is no longer there.
+    pub(super) fn new(
+        identity: Arc<Identity>,
+        limits: &Limits,
+        granted: Arc<Granted>,
+    ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let output = Output::new(Arc::clone(&identity));
-        let mut wasi = WasiCtx::builder();
-        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-        Self {
+        let output = Output::new(Arc::clone(&identity), limits.log_lines);
+        let reach = Arc::new(Reach::new(&granted.grants().network));
+        Ok(Self {
             table,
-            wasi: wasi.build(),
-            limiter: Limiter::new(memory_bytes_max),
+            wasi: granted.context(&reach)?,
+            limiter: Limiter::new(limits),
             identity,
             output,
             clocks: Virtual::default(),
-        }
+            granted,
+            reach,
+            lookups: BTreeMap::new(),
+        })
     }
 
     /// Before a call: the clock and the random numbers are those of its first record.
@@ -98,14 +109,23 @@ impl context::Host for State {
 pub(super) struct Limiter {
     memory_bytes_max: usize,
     memory_bytes: usize,
+    table_elements_max: usize,
     table_elements: usize,
+    instances_max: usize,
     /// Memory was refused since the call began.
     pub(super) refused: bool,
 }
 
 impl Limiter {
-    fn new(memory_bytes_max: usize) -> Self {
-        Self { memory_bytes_max, memory_bytes: 0, table_elements: 0, refused: false }
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory_bytes_max: limits.memory,
+            memory_bytes: 0,
+            table_elements_max: limits.table_elements,
+            table_elements: 0,
+            instances_max: limits.instances,
+            refused: false,
+        }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -136,7 +156,7 @@ impl ResourceLimiter for Limiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS_MAX {
+        if total > self.table_elements_max {
             return Ok(false);
         }
         self.table_elements = total;
@@ -144,7 +164,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        self.instances_max
     }
 
     fn tables(&self) -> usize {
@@ -162,7 +182,7 @@ mod tests {
 
     #[test]
     fn all_memories_of_an_instance_share_one_limit() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = Limiter::new(&Limits { memory: 100, ..Limits::default() });
         let mut grow = |current, desired| limiter.memory_growing(current, desired, None).expect("no error");
         assert!(grow(0, 60) && grow(0, 30));
         assert!(!grow(60, 80));
@@ -172,9 +192,9 @@ mod tests {
 
     #[test]
     fn all_tables_of_an_instance_share_one_limit() {
-        let mut limiter = Limiter::new(0);
+        let mut limiter = Limiter::new(&Limits { table_elements: 1_000, ..Limits::default() });
         let mut grow = |current, desired| limiter.table_growing(current, desired, None).expect("no error");
-        assert!(grow(0, TABLE_ELEMENTS_MAX - 1));
+        assert!(grow(0, 999));
         assert!(!grow(0, 2));
         assert!(grow(0, 1));
     }

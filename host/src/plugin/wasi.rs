@@ -1,75 +1,103 @@
-//! WASI 0.2 for a plugin that was granted nothing: no files, no network, no environment, and no call
-//! that can block.
+//! WASI 0.2 for a plugin: what it was granted is real, the rest is virtual, empty or refused.
 //!
 //! Owns the virtual clock (it stands at the first record's time, moves a little with each reading, and
-//! jumps where the guest sleeps), the seeded random numbers, and the refusal of sockets. Everything else
-//! is wasmtime-wasi's own with an empty context. Invariant: what a guest reads here depends only on its
-//! calls since it was made, never on the host's time or entropy.
+//! jumps where the guest sleeps), the seeded random numbers, and who may be looked up and spoken to.
+//! Everything else is wasmtime-wasi's own with the context that the grants make. Invariant: without
+//! grants, what a guest reads here depends only on its calls since it was made, never on the host's time
+//! or entropy, and no call can block.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt;
 use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::WasiClocksView;
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets, sync};
 use wasmtime_wasi::p2::{
-    DynOutputStream, DynPollable, Pollable, SocketError, SocketResult, TcpSocket, UdpSocket, subscribe,
+    DynOutputStream, DynPollable, Network, Pollable, SocketError, SocketResult, TcpSocket, UdpSocket,
+    subscribe,
 };
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi_io::bindings::wasi::io as async_io;
 
 use super::bindings::Transform;
+use super::component::fits;
 use super::output::{Identity, Origin};
 use super::state::State;
 use crate::clock::Random;
 use crate::record::RecordRef;
 
-/// Interfaces that a plugin may import, without their versions.
-pub(super) const OFFERED: &[(&str, &str)] = &[
-    ("vanne:transform/types", "0.1."),
-    ("vanne:transform/log", "0.1."),
-    ("vanne:transform/context", "0.1."),
-    ("wasi:io/error", "0.2."),
-    ("wasi:io/poll", "0.2."),
-    ("wasi:io/streams", "0.2."),
-    ("wasi:clocks/wall-clock", "0.2."),
-    ("wasi:clocks/monotonic-clock", "0.2."),
-    ("wasi:random/random", "0.2."),
-    ("wasi:random/insecure", "0.2."),
-    ("wasi:random/insecure-seed", "0.2."),
-    ("wasi:cli/environment", "0.2."),
-    ("wasi:cli/exit", "0.2."),
-    ("wasi:cli/stdin", "0.2."),
-    ("wasi:cli/stdout", "0.2."),
-    ("wasi:cli/stderr", "0.2."),
-    ("wasi:cli/terminal-input", "0.2."),
-    ("wasi:cli/terminal-output", "0.2."),
-    ("wasi:cli/terminal-stdin", "0.2."),
-    ("wasi:cli/terminal-stdout", "0.2."),
-    ("wasi:cli/terminal-stderr", "0.2."),
-    ("wasi:filesystem/types", "0.2."),
-    ("wasi:filesystem/preopens", "0.2."),
-    ("wasi:sockets/network", "0.2."),
-    ("wasi:sockets/instance-network", "0.2."),
-    ("wasi:sockets/ip-name-lookup", "0.2."),
-    ("wasi:sockets/tcp", "0.2."),
-    ("wasi:sockets/tcp-create-socket", "0.2."),
-    ("wasi:sockets/udp", "0.2."),
-    ("wasi:sockets/udp-create-socket", "0.2."),
+/// Interfaces that a plugin may import, without their versions; those; and what answers each.
+pub(super) const OFFERED: &[(&str, &str, &str)] = &[
+    ("vanne:transform/types", "0.1.", "types only"),
+    ("vanne:transform/log", "0.1.", "the host's log, within `limits.log_lines`"),
+    ("vanne:transform/context", "0.1.", "names of pipeline, transform, topic and partition"),
+    ("wasi:io/error", "0.2.", "errors of streams"),
+    ("wasi:io/poll", "0.2.", "waiting; over at once unless `clock`, `files` or `network` is granted"),
+    ("wasi:io/streams", "0.2.", "streams of what is open"),
+    ("wasi:clocks/wall-clock", "0.2.", "virtual clock; real with the grant `clock`"),
+    ("wasi:clocks/monotonic-clock", "0.2.", "virtual clock; real with the grant `clock` or `network`"),
+    ("wasi:random/random", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:random/insecure", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:random/insecure-seed", "0.2.", "seeded by the record; the system's with the grant `random`"),
+    ("wasi:cli/environment", "0.2.", "no arguments; variables with the grant `env`"),
+    ("wasi:cli/exit", "0.2.", "ends the call as a trap"),
+    ("wasi:cli/stdin", "0.2.", "at its end"),
+    ("wasi:cli/stdout", "0.2.", "lines in the host's log"),
+    ("wasi:cli/stderr", "0.2.", "lines in the host's log"),
+    ("wasi:cli/terminal-input", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-output", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stdin", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stdout", "0.2.", "no terminal"),
+    ("wasi:cli/terminal-stderr", "0.2.", "no terminal"),
+    ("wasi:filesystem/types", "0.2.", "no files; read only with the grant `files`"),
+    ("wasi:filesystem/preopens", "0.2.", "no folders; those of the grant `files`"),
+    ("wasi:sockets/network", "0.2.", "types only"),
+    ("wasi:sockets/instance-network", "0.2.", "reaches nobody; peers of the grant `network`"),
+    ("wasi:sockets/ip-name-lookup", "0.2.", "refused; names of the grant `network`"),
+    ("wasi:sockets/tcp", "0.2.", "refused; connections to peers of the grant `network`"),
+    ("wasi:sockets/tcp-create-socket", "0.2.", "refused; connections to peers of the grant `network`"),
+    ("wasi:sockets/udp", "0.2.", "refused"),
+    ("wasi:sockets/udp-create-socket", "0.2.", "refused"),
 ];
 
-/// Puts everything that a plugin may import into the linker.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    Transform::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
-    add_own(linker)?;
-    add_empty(linker)
+/// What answers an import; `None`: nothing does.
+pub(super) fn answer(name: &str) -> Option<&'static str> {
+    let found = OFFERED.iter().find(|(wanted, versions, _)| fits(name, wanted, versions));
+    found.map(|(_, _, answer)| *answer)
 }
 
-/// What is ours: time, waiting, random numbers, output, and the refusal to make a socket.
+type Own = HasSelf<State>;
+
+/// Puts everything that a plugin may import into the linker, for calls that never wait.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    add_own(linker)?;
+    add_shared(linker)?;
+    sync::io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::io::streams::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
+    sync::sockets::tcp::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    sync::sockets::udp::add_to_linker::<_, WasiSockets>(linker, State::sockets)
+}
+
+/// The same for calls that may wait, for a clock, a disk or a peer that was granted.
+pub(super) fn add_waiting_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    add_own(linker)?;
+    add_shared(linker)?;
+    async_io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
+    async_io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
+    sockets::tcp::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    sockets::udp::add_to_linker::<_, WasiSockets>(linker, State::sockets)
+}
+
+/// What is ours: time, random numbers, output, and who may be spoken to.
 fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    type Own = HasSelf<State>;
+    Transform::add_to_linker::<_, Own>(linker, |state| state)?;
     clocks::wall_clock::add_to_linker::<_, Own>(linker, |state| state)?;
     clocks::monotonic_clock::add_to_linker::<_, Own>(linker, |state| state)?;
     random::random::add_to_linker::<_, Own>(linker, |state| state)?;
@@ -77,15 +105,14 @@ fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     random::insecure_seed::add_to_linker::<_, Own>(linker, |state| state)?;
     cli::stdout::add_to_linker::<_, Own>(linker, |state| state)?;
     cli::stderr::add_to_linker::<_, Own>(linker, |state| state)?;
-    sync::io::poll::add_to_linker::<_, Own>(linker, |state| state)?;
-    sync::io::streams::add_to_linker::<_, Own>(linker, |state| state)?;
+    sockets::ip_name_lookup::add_to_linker::<_, Own>(linker, |state| state)?;
     sockets::tcp_create_socket::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::sockets::udp_create_socket::add_to_linker::<_, Own>(linker, |state| state)
 }
 
-/// What wasmtime-wasi answers from an empty context, or can never be called since nobody can get a
-/// handle: no file is open, no socket can be made, standard input is at its end.
-fn add_empty(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// What wasmtime-wasi answers from the context that the grants make, which is empty without them: then
+/// no file is open, no socket can be made, and standard input is at its end.
+fn add_shared(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     async_io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
@@ -96,13 +123,9 @@ fn add_empty(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, State::cli)?;
     filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
-    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, State::filesystem)?;
     let options = sockets::network::LinkOptions::default();
     sockets::network::add_to_linker::<_, WasiSockets>(linker, &options, State::sockets)?;
-    sockets::instance_network::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
-    sockets::ip_name_lookup::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
-    sync::sockets::tcp::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
-    sync::sockets::udp::add_to_linker::<_, WasiSockets>(linker, State::sockets)
+    sockets::instance_network::add_to_linker::<_, WasiSockets>(linker, State::sockets)
 }
 
 struct Table;
@@ -248,13 +271,64 @@ impl sync::io::poll::HostPollable for State {
     }
 }
 
+/// For calls that may wait. Where timers are virtual nevertheless (only files are granted), the clock jumps
+/// to the first of them unless something is ready already.
+impl State {
+    fn jump(&mut self) {
+        let awaited_ns = self.clocks.time.awaited_ns.swap(NEVER, Ordering::Relaxed);
+        if awaited_ns != NEVER {
+            self.clocks.time.elapsed_ns.fetch_max(awaited_ns, Ordering::Relaxed);
+        }
+    }
+}
+
+impl async_io::poll::Host for State {
+    async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        let same = pollables.iter().map(|pollable| Resource::new_borrow(pollable.rep())).collect();
+        self.clocks.time.awaited_ns.store(NEVER, Ordering::Relaxed);
+        let ready = async_io::poll::Host::poll(&mut self.table, same).now_or_never();
+        if let Some(ready) = ready {
+            return ready;
+        }
+        self.jump();
+        async_io::poll::Host::poll(&mut self.table, pollables).await
+    }
+}
+
+impl async_io::poll::HostPollable for State {
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        async_io::poll::HostPollable::ready(&mut self.table, pollable).await
+    }
+
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        let same = Resource::new_borrow(pollable.rep());
+        self.clocks.time.awaited_ns.store(NEVER, Ordering::Relaxed);
+        let ready = async_io::poll::HostPollable::block(&mut self.table, same).now_or_never();
+        if let Some(ready) = ready {
+            return ready;
+        }
+        self.jump();
+        async_io::poll::HostPollable::block(&mut self.table, pollable).await
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        async_io::poll::HostPollable::drop(&mut self.table, pollable)
+    }
+}
+
 impl clocks::wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        if self.granted.grants().clock {
+            return clocks::wall_clock::Host::now(&mut WasiClocksView::clocks(self));
+        }
         let now_ns = self.clocks.wall_base_ns.saturating_add(self.clocks.read_ns());
         Ok(datetime(now_ns))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        if self.granted.grants().clock {
+            return clocks::wall_clock::Host::resolution(&mut WasiClocksView::clocks(self));
+        }
         Ok(datetime(TICK_NS))
     }
 }
@@ -266,47 +340,77 @@ fn datetime(ns: u64) -> clocks::wall_clock::Datetime {
 
 impl clocks::monotonic_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<u64> {
+        if self.granted.real_timers() {
+            return clocks::monotonic_clock::Host::now(&mut WasiClocksView::clocks(self));
+        }
         Ok(self.clocks.read_ns())
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
+        if self.granted.real_timers() {
+            return clocks::monotonic_clock::Host::resolution(&mut WasiClocksView::clocks(self));
+        }
         Ok(TICK_NS)
     }
 
     fn subscribe_instant(&mut self, when_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        if self.granted.real_timers() {
+            let mut clocks = WasiClocksView::clocks(self);
+            return clocks::monotonic_clock::Host::subscribe_instant(&mut clocks, when_ns);
+        }
         let wait = self.table.push(self.clocks.wait_until(when_ns))?;
         subscribe(&mut self.table, wait)
     }
 
     fn subscribe_duration(&mut self, duration_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        if self.granted.real_timers() {
+            let mut clocks = WasiClocksView::clocks(self);
+            return clocks::monotonic_clock::Host::subscribe_duration(&mut clocks, duration_ns);
+        }
         let elapsed_ns = self.clocks.time.elapsed_ns.load(Ordering::Relaxed);
         self.subscribe_instant(elapsed_ns.saturating_add(duration_ns))
     }
 }
 
-impl random::random::Host for State {
-    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+impl State {
+    fn random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        if self.granted.grants().random && length <= RANDOM_BYTES_MAX {
+            return random::random::Host::get_random_bytes(self.wasi.random(), length);
+        }
         self.clocks.bytes(length)
     }
 
-    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+    fn random_number(&mut self) -> wasmtime::Result<u64> {
+        if self.granted.grants().random {
+            return random::random::Host::get_random_u64(self.wasi.random());
+        }
         Ok(self.clocks.random.next_u64())
+    }
+}
+
+impl random::random::Host for State {
+    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(length)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number()
     }
 }
 
 impl random::insecure::Host for State {
     fn get_insecure_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
-        self.clocks.bytes(length)
+        self.random_bytes(length)
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.clocks.random.next_u64())
+        self.random_number()
     }
 }
 
 impl random::insecure_seed::Host for State {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok((self.clocks.random.next_u64(), self.clocks.random.next_u64()))
+        Ok((self.random_number()?, self.random_number()?))
     }
 }
 
@@ -351,9 +455,65 @@ impl sockets::network::HostNetwork for State {
 impl sockets::tcp_create_socket::Host for State {
     fn create_tcp_socket(
         &mut self,
-        _family: sockets::network::IpAddressFamily,
+        family: sockets::network::IpAddressFamily,
     ) -> SocketResult<Resource<TcpSocket>> {
-        Err(denied())
+        if self.granted.grants().network.is_empty() {
+            return Err(denied());
+        }
+        sockets::tcp_create_socket::Host::create_tcp_socket(&mut self.sockets(), family)
+    }
+}
+
+impl sockets::ip_name_lookup::Host for State {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        let ports = self.reach.ports(&name);
+        if ports.is_empty() && name.parse::<IpAddr>().is_err() {
+            // What wasmtime-wasi says where no lookup is allowed.
+            return Err(sockets::network::ErrorCode::PermanentResolverFailure.into());
+        }
+        let mut sockets = self.sockets();
+        let lookup = sockets::ip_name_lookup::Host::resolve_addresses(&mut sockets, network, name)?;
+        self.lookups.insert(lookup.rep(), ports);
+        Ok(lookup)
+    }
+}
+
+impl sockets::ip_name_lookup::HostResolveAddressStream for State {
+    fn resolve_next_address(
+        &mut self,
+        lookup: Resource<ResolveAddressStream>,
+    ) -> SocketResult<Option<sockets::network::IpAddress>> {
+        let rep = lookup.rep();
+        let mut sockets = self.sockets();
+        let address =
+            sockets::ip_name_lookup::HostResolveAddressStream::resolve_next_address(&mut sockets, lookup)?;
+        if let (Some(address), Some(ports)) = (&address, self.lookups.get(&rep)) {
+            self.reach.learn(std_address(address), ports);
+        }
+        Ok(address)
+    }
+
+    fn subscribe(
+        &mut self,
+        lookup: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        sockets::ip_name_lookup::HostResolveAddressStream::subscribe(&mut self.sockets(), lookup)
+    }
+
+    fn drop(&mut self, lookup: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        self.lookups.remove(&lookup.rep());
+        sockets::ip_name_lookup::HostResolveAddressStream::drop(&mut self.sockets(), lookup)
+    }
+}
+
+fn std_address(address: &sockets::network::IpAddress) -> IpAddr {
+    match *address {
+        sockets::network::IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
+        sockets::network::IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
     }
 }
 
@@ -369,13 +529,14 @@ impl sync::sockets::udp_create_socket::Host for State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
     use crate::record::Headers;
     use sync::io::poll::{Host as _, HostPollable as _};
 
     fn state() -> State {
         let topic = Some(Arc::from("clicks"));
         let identity = Identity { topic, partition: Some(3), ..Identity::default() };
-        State::new(Arc::new(identity), 1024)
+        State::new(Arc::new(identity), &Limits::default(), Arc::default()).expect("nothing is granted")
     }
 
     fn begin(state: &mut State, offset: u64, timestamp_ms: i64) {

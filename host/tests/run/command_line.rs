@@ -17,13 +17,15 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn help_reads_as_it_did_before() {
     let workspace = Workspace::new();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 9] = [
         &[],
         &["run"],
         &["validate"],
         &["ledger"],
         &["ledger", "new-chain"],
         &["ledger", "adopt"],
+        &["plugin"],
+        &["plugin", "inspect"],
         &["bench"],
     ];
     let mut failures = Vec::new();

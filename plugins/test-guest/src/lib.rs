@@ -29,7 +29,8 @@
 //! | `alloc` | takes memory until there is none |
 //! | `recurse` | calls itself until the stack is gone |
 //! | `sleep MS` | sleeps, then forwarded |
-//! | `file PATH`, `connect ADDRESS`, `env NAME` | the value becomes what came of trying, `denied: ...` if nothing |
+//! | `file PATH`, `write PATH`, `connect PEER`, `ask PEER`, `listen ADDRESS`, `send PEER`, `env NAME` | the value becomes what came of trying, `denied: ...` if nothing |
+//! | `time`, `random` | the value becomes the wall clock's milliseconds, or a random number |
 //! | `output N` | the value becomes N bytes |
 //!
 //! The configuration: `{"refuse": "TEXT"}` makes `configure` refuse with the text, `{"wrong_count": true}`

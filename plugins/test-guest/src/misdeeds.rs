@@ -1,8 +1,10 @@
 //! What no plugin should do, or may do only if it is granted.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::hint::black_box;
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, fs, process, thread};
 
 use vanne_plugin::Outcome;
@@ -32,7 +34,19 @@ pub(crate) fn commit<'a>(command: &str, argument: &str) -> Option<Outcome<'a>> {
             None
         }
         "file" => Some(tried(fs::read(argument))),
-        "connect" => Some(tried(connect(argument).map(|()| b"connected".to_vec()))),
+        "write" => Some(tried(
+            fs::write(argument, "text").map(|()| b"written".to_vec()),
+        )),
+        "connect" => Some(tried(
+            TcpStream::connect(argument).map(|_| b"connected".to_vec()),
+        )),
+        "ask" => Some(tried(ask(argument))),
+        "listen" => Some(tried(
+            TcpListener::bind(argument).map(|_| b"listening".to_vec()),
+        )),
+        "send" => Some(tried(send(argument))),
+        "time" => Some(Outcome::replace(time().into_bytes())),
+        "random" => Some(Outcome::replace(random().into_bytes())),
         "env" => Some(tried(env::var(argument).map(String::into_bytes))),
         "output" => Some(Outcome::replace(vec![b'x'; argument.parse().unwrap_or(0)])),
         _ => None,
@@ -78,13 +92,29 @@ fn speak(stream: &str, text: &str) {
     }
 }
 
-fn connect(address: &str) -> Result<(), String> {
-    let address: SocketAddr = address
-        .parse()
-        .map_err(|_| format!("`{address}` is no address"))?;
-    TcpStream::connect(address)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+/// What a peer answers to `ping`, which may be never.
+fn ask(address: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"ping\n")?;
+    let mut answer = Vec::new();
+    BufReader::new(stream).read_until(b'\n', &mut answer)?;
+    Ok(answer)
+}
+
+fn send(address: &str) -> io::Result<Vec<u8>> {
+    UdpSocket::bind("0.0.0.0:0")?.send_to(b"ping", address)?;
+    Ok(b"sent".to_vec())
+}
+
+/// Milliseconds since 1970.
+fn time() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis()).to_string()
+}
+
+/// A number that the standard library seeds by the system's random numbers, once an instance.
+fn random() -> String {
+    RandomState::new().build_hasher().finish().to_string()
 }
 
 fn tried<'a>(result: Result<Vec<u8>, impl std::fmt::Display>) -> Outcome<'a> {

@@ -8,7 +8,9 @@
 mod cut;
 mod expand;
 mod filter;
+mod grants;
 mod item;
+mod limits;
 mod pipeline;
 mod policy;
 mod properties;
@@ -33,9 +35,6 @@ pub(super) mod defaults {
     };
     pub(in crate::config) use super::sinks::DEFAULT_BUFFER as BUFFER;
     pub(in crate::config) use super::source::DEFAULT_PARTITIONS as PARTITIONS;
-    pub(in crate::config) use super::transforms::{
-        DEFAULT_MEMORY as GUEST_MEMORY, DEFAULT_TIMEOUT as TIMEOUT,
-    };
 }
 
 use super::error::{Error, Problems, Wrong};

@@ -8,7 +8,7 @@ use crate::config::error::{Problems, Wrong, shown};
 use crate::config::units;
 
 /// Every table and its keys: what is refused as unknown, and what is suggested instead.
-const TABLES: [(&str, &[&str]); 13] = [
+const TABLES: [(&str, &[&str]); 14] = [
     (
         "",
         &[
@@ -38,6 +38,7 @@ const TABLES: [(&str, &[&str]); 13] = [
             "build",
             "config",
             "limits",
+            "grants",
             "retries",
             "max_record_age",
             "on_error",
@@ -47,7 +48,8 @@ const TABLES: [(&str, &[&str]); 13] = [
     ),
     ("transforms.circuit_breaker", &["max_failures", "records", "window", "pause"]),
     ("transforms.build", &["command", "dir"]),
-    ("transforms.limits", &["memory", "timeout"]),
+    ("transforms.limits", &["memory", "timeout", "output", "table_elements", "instances", "log_lines"]),
+    ("transforms.grants", &["clock", "random", "env", "files", "network"]),
     ("sinks.NAME", &["type", "url", "options", "prefix", "format", "compression", "buffer", "default"]),
     ("sinks.NAME.buffer", &["size"]),
     ("host", &["memory", "threads", "cache"]),

@@ -2,37 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Map, Number, Value as Json};
 
 use super::expand::absolute;
 use super::item::{Entries, Item, Value};
 use super::pipeline::name;
-use super::policy;
-use super::table::{Bounds, Table};
+use super::table::Table;
+use super::{grants, limits, policy};
 use crate::config::error::{Problems, Wrong, shown};
-use crate::config::model::{Batch, Build, Grants, Host, Limits, Transform};
+use crate::config::model::{Batch, Build, Host, Transform};
 use crate::config::units::show_size;
-
-const MEMORY: Bounds<u64> = Bounds {
-    least: 1 << 20,
-    why_least: "since a guest's stack alone is often that large",
-    most: 4 << 30,
-    why_most: "all that a 32-bit guest can address",
-};
-
-const TIMEOUT: Bounds<Duration> = Bounds {
-    least: Duration::from_millis(10),
-    why_least: "the step at which running guests are looked at",
-    most: Duration::from_secs(300),
-    why_most: "since a partition stands still while a guest hangs",
-};
-
-/// Room for a batch of 1 MiB, many times over.
-pub(in crate::config) const DEFAULT_MEMORY: u64 = 256 << 20;
-/// Lambda's default.
-pub(in crate::config) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Transforms of a pipeline at the most: each has an instance in every partition.
 const MOST: usize = 32;
@@ -72,14 +52,27 @@ fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Tran
         Some(item) => config(item, problems)?,
         None => "{}".into(),
     };
-    let limits = limits(table.get("limits"), problems);
-    let grants = Grants::default();
+    let limits = limits::read(table.get("limits"), problems);
+    let grants = grants::read(table.get("grants"), folder, problems);
     let policy = policy::read(&table, problems);
-    Some(Transform { name: name?, plugin: plugin?, build, config, limits: limits?, grants, policy: policy? })
+    Some(Transform {
+        name: name?,
+        plugin: plugin?,
+        build,
+        config,
+        limits: limits?,
+        grants: grants?,
+        policy: policy?,
+    })
 }
 
 /// A path that may be relative, and is not an address.
-fn file(item: &Item, example: &str, folder: &Path, problems: &Problems<'_>) -> Option<std::path::PathBuf> {
+pub(super) fn file(
+    item: &Item,
+    example: &str,
+    folder: &Path,
+    problems: &Problems<'_>,
+) -> Option<std::path::PathBuf> {
     let text = item.filled(problems, example)?;
     if let Some((scheme, _)) = text.written.split_once("://") {
         let wrong = Wrong::new(format!("unknown kind of address `{}://`", shown(scheme)));
@@ -98,18 +91,6 @@ fn build(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Build> {
         None => Some(folder.to_path_buf()),
     };
     Some(Build { command: command?.value.clone(), dir: dir? })
-}
-
-fn limits(item: Option<&Item>, problems: &Problems<'_>) -> Option<Limits> {
-    let table = match item {
-        Some(item) => Some(Table::open(item, "transforms.limits", problems)?),
-        None => None,
-    };
-    let table = table.as_ref();
-    let memory = table.and_then(|table| table.size("memory", &MEMORY)).unwrap_or(DEFAULT_MEMORY);
-    let timeout = table.and_then(|table| table.duration("timeout", &TIMEOUT)).unwrap_or(DEFAULT_TIMEOUT);
-    // On a 32-bit host 4 GiB can't be counted; the greatest size that can is as good.
-    Some(Limits { memory: usize::try_from(memory).unwrap_or(usize::MAX), timeout, ..Limits::default() })
 }
 
 /// The table as JSON text.

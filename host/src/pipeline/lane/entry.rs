@@ -103,6 +103,7 @@ fn transform_entry(provenance: &crate::batch::Provenance) -> TransformEntry {
         plugin: provenance.plugin.clone(),
         version: provenance.version.clone(),
         digest: provenance.digest.clone(),
+        grants: provenance.grants.clone(),
     }
 }
 

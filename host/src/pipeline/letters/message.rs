@@ -192,6 +192,7 @@ mod tests {
                 plugin: "access-log".into(),
                 version: "0.1.0".into(),
                 digest: "sha256:aa".into(),
+                grants: Vec::new(),
             })),
             attempts: 4,
             first_attempt_ms: Some(0),

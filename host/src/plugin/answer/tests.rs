@@ -213,7 +213,7 @@ fn heard(verdict: Verdict<'_>) -> Said {
 }
 
 fn read(results: Results, messages: usize) -> Result<Vec<Said>, CallError> {
-    let mut answer = Answer::check(results, messages)?;
+    let mut answer = Answer::check(results, messages, 64 << 20)?;
     let mut said = Vec::new();
     (0..messages).for_each(|_| answer.hand_next(&mut |verdict| said.push(heard(verdict))));
     assert_eq!(said.len(), messages, "one verdict each");
@@ -259,7 +259,7 @@ proptest! {
 
     #[test]
     fn what_was_not_asked_for_is_not_the_next_messages(said in vec(said(), 1..8)) {
-        let mut answer = Answer::check(results(&said), said.len()).expect("it keeps the rules");
+        let mut answer = Answer::check(results(&said), said.len(), 64 << 20).expect("it keeps the rules");
         for said in &said {
             match said {
                 // As a transform does with what stands behind a wish to retry.
