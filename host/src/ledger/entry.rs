@@ -155,3 +155,20 @@ impl Entry {
             .flat_map(|(sink, part)| part.objects.iter().map(move |object| (sink.as_str(), object)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_stand_in_an_entry_only_where_there_are_any() {
+        let text = r#"{"name":"a","plugin":"p","version":"1","digest":"sha256:00"}"#;
+        let mut entry: TransformEntry = serde_json::from_str(text).expect("of an older host");
+        assert!(entry.grants.is_empty());
+        assert_eq!(serde_json::to_string(&entry).expect("JSON"), text);
+        entry.grants = vec![String::from("clock")];
+        let written = serde_json::to_string(&entry).expect("JSON");
+        assert!(written.ends_with(r#","grants":["clock"]}"#), "{written}");
+        assert_eq!(serde_json::from_str::<TransformEntry>(&written).expect("reads"), entry);
+    }
+}
