@@ -35,6 +35,9 @@ use crate::store::PART_BYTES;
 /// Events of the source that may wait: a rebalance is one event whatever its size.
 const EVENTS: usize = 64;
 
+/// Threads for transforms that may wait: each holds one while it waits.
+const THREADS_THAT_WAIT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
 /// How a run is to go.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
@@ -82,13 +85,14 @@ pub async fn prepare(mut config: config::Pipeline, options: RunOptions) -> Resul
     let source_options = Options { batch: config.batch.clone(), memory: source_memory, taken_in };
     let source = Consumer::spawn(&config.source, &brokers, source_options, sender)?;
     let threads = config.host.threads.and_then(|threads| NonZeroUsize::try_from(threads).ok());
+    let may_block = transforms.may_block();
     let context = Context {
         sinks: Sinks::new(targets.specs(), PART_BYTES, &config.digest),
         cut_policy: CutPolicy::new(&config.cut),
         provenance: code::provenance(&transforms),
         transforms,
         cpu: CpuPool::start("cpu", threads)?,
-        aside: CpuPool::start("aside", threads)?,
+        aside: CpuPool::start("aside", if may_block { Some(THREADS_THAT_WAIT) } else { threads })?,
         publisher: EntryPublisher { objects: targets.publisher(CancellationToken::new()), letters },
         targets,
         ledger,

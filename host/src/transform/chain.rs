@@ -107,6 +107,12 @@ impl Chain {
         self.steps.iter().map(|step| &step.plugin)
     }
 
+    /// Whether a call may wait for a clock, a disk or a peer, and hold its thread meanwhile.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.plugins().any(|plugin| plugin.may_block())
+    }
+
     /// These transforms, as they are configured, have worked before: `fatal` is about messages.
     pub fn prove(&self) {
         self.steps.iter().for_each(|step| step.proven.store(true, Ordering::Relaxed));
@@ -192,6 +198,12 @@ impl LaneChain {
     #[must_use]
     pub fn filtered(&self) -> Filtered {
         self.filtered
+    }
+
+    /// Whether a call may hold its thread while it waits; see [`Chain::may_block`].
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.chain.may_block()
     }
 
     /// Whether calls took too long lately, so that the lane should not hold up others.

@@ -272,7 +272,7 @@ impl Lane {
         job: impl FnOnce(&mut Work) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let mut work = self.work.take().expect("a job gives the work back before the next one");
-        let is_aside = matches!(pool, Pool::Transforms) && work.is_slowed();
+        let is_aside = matches!(pool, Pool::Transforms) && work.belongs_aside();
         let pool = if is_aside { &self.context.aside } else { &self.context.cpu };
         let done = pool.run(move || {
             let result = job(&mut work);

@@ -88,9 +88,9 @@ impl Work {
         Ok(TakenIn { waiting, ..TakenIn::default() })
     }
 
-    /// Whether calls took too long lately: such a lane must not hold up others.
-    pub(super) fn is_slowed(&self) -> bool {
-        self.chain.is_slowed()
+    /// Whether the transforms must not hold up other lanes: calls took too long lately, or may wait.
+    pub(super) fn belongs_aside(&self) -> bool {
+        self.chain.is_slowed() || self.chain.may_block()
     }
 
     /// Guests' memory is part of the budget: a lane keeps its instances while there is room for them, and
