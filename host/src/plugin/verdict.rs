@@ -43,6 +43,12 @@ impl<'a> Inputs<'a> {
         self.len() == 0
     }
 
+    /// Bytes of the batch that they come from.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
     /// The record at `position`. Panics where there is none, as a slice would.
     #[must_use]
     pub fn record(&self, position: usize) -> RecordRef<'a> {

@@ -121,6 +121,16 @@ impl Arena {
         true
     }
 
+    /// Makes room for so many more bytes and records.
+    pub fn reserve(&mut self, bytes: usize, records: usize) {
+        self.data.reserve(bytes);
+        self.bounds.reserve(records * 3);
+        self.present.reserve(records);
+        self.timestamps_ms.reserve(records);
+        self.offsets.reserve(records);
+        self.indexes.reserve(records);
+    }
+
     /// Appends a record of another arena, renumbered.
     pub fn push_ref(&mut self, record: &RecordRef<'_>, index: u32) -> bool {
         let plain = NewRecord {

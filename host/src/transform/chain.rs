@@ -12,6 +12,7 @@ use super::fate::{Fates, Of, merge};
 use super::instances::{Call, Make};
 use super::pace::Pace;
 use super::sieve::{Filtered, Sieve, forward};
+use super::spares::Spares;
 use crate::clock::Moment;
 use crate::config::{OnError, Policy};
 use crate::plugin::{CallError, Error, Inputs, Instance, Plugin, Verdict};
@@ -22,6 +23,7 @@ use crate::record::{Arena, Batch, Condition, Failure, TopicPartition, Transforme
 pub struct Chain {
     sieve: Option<Arc<Sieve>>,
     steps: Arc<[Step]>,
+    spares: Arc<Spares>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,8 @@ impl Chain {
     #[must_use]
     pub fn new(transforms: Vec<(Arc<Plugin>, Policy)>) -> Self {
         let step = |(plugin, policy)| Step { plugin, policy, proven: AtomicBool::new(false) };
-        Self { sieve: None, steps: transforms.into_iter().map(step).collect() }
+        let steps = transforms.into_iter().map(step).collect();
+        Self { sieve: None, steps, spares: Arc::default() }
     }
 
     /// The same behind a filter.
@@ -174,6 +177,7 @@ impl LaneChain {
                 limit: step.plugin.timeout(),
                 policy: &step.policy,
                 proven: &step.proven,
+                spares: &self.chain.spares,
             };
             let given = Given { batch: records, inputs: given.clone(), previous };
             let (transformed, pace) = run_step(&named, lane, &make, given, now)?;
@@ -192,6 +196,11 @@ impl LaneChain {
         }
         self.filtered = filtered;
         Ok(previous.unwrap_or_else(|| forward(given, records.len())))
+    }
+
+    /// Takes results back that nobody needs any more, to use their memory again.
+    pub fn recycle(&self, results: Transformed) {
+        self.chain.spares.give(results.produced);
     }
 
     /// What the filter kept from the transforms in the last batch that had results.
@@ -231,6 +240,7 @@ pub(super) struct Named<'a> {
     pub(super) limit: Duration,
     pub(super) policy: &'a Policy,
     pub(super) proven: &'a AtomicBool,
+    pub(super) spares: &'a Spares,
 }
 
 /// What stands before a transform.
@@ -263,7 +273,7 @@ pub(super) fn run_step(
         Some(previous) => Inputs::of_transformed(batch, previous),
     };
     let of = Of { transform: named.number, drops_failed: named.policy.on_error == OnError::Drop };
-    let mut fates = Fates::new(of, &inputs);
+    let mut fates = Fates::new(of, &inputs, named.spares);
     let run = Run {
         transform: named.transform,
         policy: named.policy,
@@ -297,7 +307,7 @@ pub(super) fn run_step(
         named.proven.store(true, Ordering::Relaxed);
     }
     let step = fates.finish();
-    Ok((merge(previous, step, given), pace))
+    Ok((merge(previous, step, given, named.spares), pace))
 }
 
 fn held(named: &Named<'_>, cause: Cause) -> Stop {

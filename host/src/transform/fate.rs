@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::blame::Blame;
+use super::spares::Spares;
 use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
     Annotation, Arena, Condition, Failed, Failure, NewRecord, Output, OutputSource, RecordRef, Rest,
@@ -26,6 +27,7 @@ pub(super) struct Of {
 pub(super) struct Fates<'a> {
     of: Of,
     inputs: &'a Inputs<'a>,
+    spares: &'a Spares,
     step: Step,
     group: Option<Group>,
     /// Annotations and produced records of the transforms before, which stay where they are.
@@ -56,13 +58,14 @@ struct Group {
 }
 
 impl<'a> Fates<'a> {
-    pub(super) fn new(of: Of, inputs: &'a Inputs<'a>) -> Self {
+    pub(super) fn new(of: Of, inputs: &'a Inputs<'a>, spares: &'a Spares) -> Self {
         let previous = inputs.previous();
         let mut step = Step::default();
         step.outputs.reserve(inputs.len());
         Self {
             of,
             inputs,
+            spares,
             step,
             group: None,
             annotations_before: previous.map_or(0, |previous| previous.annotations.len()),
@@ -277,6 +280,10 @@ impl<'a> Fates<'a> {
         let header_bytes: usize =
             headers.clone().map(|(name, value)| 8 + name.len() + value.map_or(0, <[u8]>::len)).sum();
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + header_bytes;
+        if self.step.produced.is_empty() {
+            // Most transforms make as much as they are given, or less.
+            self.step.produced = self.spares.take(self.inputs.batch_bytes(), self.inputs.len());
+        }
         self.bytes_before + self.step.produced.bytes() + bytes <= Arena::BYTES_MAX
             && self.step.produced.push(record, headers)
     }
@@ -324,7 +331,12 @@ fn merged(before: &Annotation, added: Annotation) -> Annotation {
 
 /// Puts what a transform did on top of what was before it; `inputs` are those of the batch that were
 /// given to the chain.
-pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: Range<u32>) -> Transformed {
+pub(super) fn merge(
+    previous: Option<Transformed>,
+    step: Step,
+    inputs: Range<u32>,
+    spares: &Spares,
+) -> Transformed {
     let mut whole = previous.unwrap_or_default();
     whole.outputs = step.outputs;
     if whole.produced.is_empty() {
@@ -334,6 +346,7 @@ pub(super) fn merge(previous: Option<Transformed>, step: Step, inputs: Range<u32
             let fits = whole.produced.push_ref(&record, record.index);
             debug_assert!(fits, "`produce` has counted the bytes of both");
         }
+        spares.give(step.produced);
     }
     whole.annotations.extend(step.annotations);
     whole.dropped += step.dropped;

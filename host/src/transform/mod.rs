@@ -14,6 +14,7 @@ mod fate;
 mod instances;
 mod pace;
 mod sieve;
+mod spares;
 #[cfg(test)]
 mod tests;
 

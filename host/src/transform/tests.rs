@@ -14,6 +14,7 @@ use super::bisect::LaneStep;
 use super::breaker::Cause;
 use super::chain::{Given, Named, StepPace, Stop, run_step};
 use super::instances::{Call, Make};
+use super::spares::Spares;
 use crate::clock::Moment;
 use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
 use crate::plugin::{CallError, Emission, Error, Inputs, Produced, Verdict};
@@ -114,7 +115,14 @@ impl Factory {
     fn run(&self, batch: &Arena, previous: Option<Transformed>) -> Result<Transformed, Stop> {
         let policy = Policy { circuit_breaker: None, ..Policy::default() };
         let lane = &mut LaneStep::new(None);
-        let named = Named { transform: "double", number: 0, limit: LIMIT, policy: &policy, proven: &PROVEN };
+        let named = Named {
+            transform: "double",
+            number: 0,
+            limit: LIMIT,
+            policy: &policy,
+            proven: &PROVEN,
+            spares: &Spares::default(),
+        };
         let given = Given { batch, inputs: 0..batch.len() as u32, previous };
         run_step(&named, lane, self, given, NOW).map(|(transformed, _)| transformed)
     }
@@ -145,7 +153,14 @@ impl Lane<'_> {
         let whole = inputs == (0..batch.len() as u32);
         let previous = (!whole).then(|| super::sieve::forward(inputs.clone(), batch.len()));
         let Self { factory, policy, lane, proven, now } = self;
-        let named = Named { transform: "double", number: 0, limit: LIMIT, policy, proven };
+        let named = Named {
+            transform: "double",
+            number: 0,
+            limit: LIMIT,
+            policy,
+            proven,
+            spares: &Spares::default(),
+        };
         run_step(&named, lane, *factory, Given { batch, inputs, previous }, *now)
     }
 

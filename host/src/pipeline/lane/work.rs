@@ -50,7 +50,7 @@ impl Work {
     /// Runs a batch, from the input `from` on, through the transforms and takes the results in.
     pub(super) fn take_in(&mut self, context: &Context, batch: Batch, from: u32) -> Result<TakenIn, Error> {
         let now = Moment::now();
-        let transformed = match self.chain.process(&batch, from, now) {
+        let mut transformed = match self.chain.process(&batch, from, now) {
             Ok(transformed) => transformed,
             Err(stop) => return self.stopped(context, batch, from, stop),
         };
@@ -64,7 +64,9 @@ impl Work {
         self.range.take_in(&worked)?;
         let until = transformed.rest.as_ref().map_or(batch.records.len() as u64, |rest| u64::from(rest.from));
         let records = until - u64::from(from);
-        let waiting = match transformed.rest {
+        let rest = transformed.rest.take();
+        self.chain.recycle(transformed);
+        let waiting = match rest {
             Some(rest) => Some(self.waits.rest(batch, rest, &context.random)),
             None => {
                 self.waits.forget();
