@@ -244,10 +244,16 @@ impl<'a> Fates<'a> {
                 continue;
             }
             let source = self.last_produced();
-            let (routes, partition_keys) = (output.routes, output.partition_keys);
-            let annotation =
-                merged(&Annotation::default(), Annotation { routes, partition_keys, headers: Vec::new() });
-            let annotation = self.keep_annotation(annotation);
+            let added = Annotation {
+                routes: output.routes,
+                partition_keys: output.partition_keys,
+                headers: Vec::new(),
+            };
+            // Most have none, and merging costs as much as the record's copy.
+            let annotation = match added == Annotation::default() {
+                true => None,
+                false => self.keep_annotation(merged(&Annotation::default(), added)),
+            };
             self.push(position, source, annotation);
         }
         while let Some((failure, value)) = emission.next_failure() {
