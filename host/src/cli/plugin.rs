@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{Exit, print, say_refused};
-use crate::config::{self, Grants, Limits, Transform};
+use crate::config::{self, Grants, Limits, Transform, show_duration, show_size};
 use crate::pipeline::{self, Subject, chain_text};
 use crate::plugin::{Inspection, Reads};
 
@@ -164,13 +164,16 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
         writeln!(text, "{label:<11}{value}").ok();
     };
     let list = |names: &[&str]| if names.is_empty() { String::from("nothing") } else { names.join(", ") };
+    let worlds = list(&inspection.worlds);
     if let Some(info) = &inspection.info {
         line("plugin", &format!("{} {}", info.name, info.version));
     }
     line("digest", inspection.digest.as_str());
     line("size", &format!("{} bytes", inspection.bytes));
-    line("contract", &format!("vanne:transform {}", inspection.contract_versions()));
-    line("world", &list(&inspection.worlds));
+    let is_ours = !inspection.contract.is_empty();
+    let contract = || format!("vanne:transform {}", inspection.contract_versions());
+    line("contract", &if is_ours { contract() } else { String::from("none that this host knows") });
+    line("world", if inspection.worlds.is_empty() { "none" } else { &worlds });
     if let Some(reads) = inspection.reads {
         line("reads", &list(&names(reads)));
         line("traits", &list(&inspection.traits.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -183,7 +186,9 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
     let granted = subject.grants.names();
     line("granted", &list(&granted.iter().map(String::as_str).collect::<Vec<_>>()));
     line("limits", &limits(&subject.limits));
-    line("costs", &figures(inspection));
+    if inspection.figures.compile.is_some() {
+        line("costs", &figures(inspection));
+    }
     line("verdict", if inspection.refusal.is_none() { "this host would run it" } else { "refused" });
     text
 }
@@ -191,11 +196,11 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
 fn limits(limits: &Limits) -> String {
     let Limits { memory, timeout, output, table_elements, instances, log_lines } = limits;
     format!(
-        "memory {} KiB, timeout {} ms, output {} KiB, table_elements {table_elements}, instances {instances}, \
+        "memory {}, timeout {}, output {}, table_elements {table_elements}, instances {instances}, \
          log_lines {log_lines}",
-        memory >> 10,
-        timeout.as_millis(),
-        output >> 10
+        show_size(*memory as u64),
+        show_duration(*timeout),
+        show_size(*output as u64)
     )
 }
 
@@ -204,14 +209,19 @@ fn figures(inspection: &Inspection) -> String {
         time.map_or_else(|| String::from("unknown"), |time| format!("{:.2} ms", time.as_secs_f64() * 1e3))
     };
     let figures = &inspection.figures;
-    format!(
-        "compile {}, load from the cache {}, instance p50 {}, p99 {} ({} made)",
-        shown(figures.compile),
-        shown(figures.load),
-        shown(figures.instance_p50),
-        shown(figures.instance_p99),
-        figures.instances
-    )
+    let (compile, load) = (shown(figures.compile), shown(figures.load));
+    let instance = match (figures.instance_p50, figures.instance_p99) {
+        (Some(p50), Some(p99)) => {
+            format!(
+                "instance p50 {}, p99 {} ({} made)",
+                shown(Some(p50)),
+                shown(Some(p99)),
+                figures.instances
+            )
+        }
+        _ => String::from("no instance made"),
+    };
+    format!("compile {compile}, load from the cache {load}, {instance}")
 }
 
 fn as_json(subject: &Subject, inspection: &Inspection) -> serde_json::Value {

@@ -23,6 +23,7 @@ pub use error::{Error, Position, Problem};
 pub use model::*;
 pub use secret::Secret;
 pub use summary::summary;
+pub use units::{show_duration, show_size};
 
 /// Bytes of a file at the most: people write kilobytes, and everything that is built from a file is
 /// bounded by its length.

@@ -56,7 +56,8 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
 }
 
 /// A duration as `duration` reads it.
-pub(super) fn show_duration(duration: Duration) -> String {
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
         return "0s".into();
@@ -72,7 +73,8 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as `size` reads it, in the unit that leaves the smallest whole number.
-pub(super) fn show_size(bytes: u64) -> String {
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
     let whole = SIZES.iter().filter(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     let (name, unit) = whole.min_by_key(|(_, unit)| bytes / unit).unwrap_or(&("B", 1));
     format!("{}{name}", bytes / unit)

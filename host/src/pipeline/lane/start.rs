@@ -30,6 +30,9 @@ use crate::source::{self, Command};
 /// How long a lane waits before it asks the broker for the same again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long a take-over may keep others from beginning theirs.
+const PERMIT_HOLD: Duration = Duration::from_secs(10);
+
 /// What the group committed for a partition, as far as it is known when its lane begins.
 #[derive(Clone, Debug)]
 pub(in crate::pipeline) enum Hint {
@@ -101,14 +104,21 @@ impl Lane {
         until: Option<u64>,
         shared_position: Arc<AtomicU64>,
     ) -> Result<Self, Error> {
-        let tail;
-        let chain;
-        {
-            let _permit = context.take_overs.acquire().await;
-            chain = Arc::new(context.chain(&origin)?);
-            tail = take_over(&context, &chain, &origin, &mut hint).await?;
-            crash::point("lane:taken-over");
-        }
+        let chain = Arc::new(context.chain(&origin)?);
+        let tail = {
+            let permit = context.take_overs.acquire().await;
+            let taking_over = take_over(&context, &chain, &origin, &mut hint);
+            tokio::pin!(taking_over);
+            match tokio::time::timeout(PERMIT_HOLD, &mut taking_over).await {
+                Ok(tail) => tail?,
+                // What this one waits for (a topic of dead letters, say) must not keep the others from beginning.
+                Err(_) => {
+                    drop(permit);
+                    taking_over.await?
+                }
+            }
+        };
+        crash::point("lane:taken-over");
         if tail.last.as_ref().is_some_and(|last| context.made(&last.entry)) {
             context.transforms.prove();
         }
