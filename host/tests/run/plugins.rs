@@ -118,7 +118,7 @@ fn plugins_that_can_not_serve_are_refused_before_anything_is_read() {
     workspace.write("other.wasm", b"\0asm\x0d\0\x01\0");
     let component = std::fs::read(guest("identity")).expect("the guest is there");
     workspace.write("cut.wasm", &component[..component.len() / 2]);
-    workspace.write("version.wasm", &replaced(&component, b"transformer@0.1.0", b"transformer@0.9.0"));
+    workspace.write("version.wasm", &replaced(&component, b"columnar@0.1.0", b"columnar@0.9.0"));
     let refused = |path: &str, keys: &str, words: &[&str]| {
         let name = format!(
             "{}.toml",
