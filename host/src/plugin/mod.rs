@@ -20,6 +20,7 @@ mod gather;
 mod granted;
 mod inspect;
 mod instance;
+mod network;
 mod output;
 mod state;
 mod streams;

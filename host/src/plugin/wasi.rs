@@ -1,12 +1,11 @@
 //! WASI 0.2 for a plugin: what it was granted is real, the rest is virtual, empty or refused.
 //!
 //! Owns the virtual clock (it stands at the first record's time, moves a little with each reading, and
-//! jumps where the guest sleeps), the seeded random numbers, and who may be looked up and spoken to.
-//! Everything else is wasmtime-wasi's own with the context that the grants make. Invariant: without
+//! jumps where the guest sleeps), the seeded random numbers, and what is linked at all; `network` has who
+//! may be spoken to. Everything else is wasmtime-wasi's own with the context that the grants make. Invariant: without
 //! grants, what a guest reads here depends only on its calls since it was made, never on the host's time
 //! or entropy, and no call can block.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +14,8 @@ use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::WasiClocksView;
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets, sync};
-use wasmtime_wasi::p2::{
-    DynOutputStream, DynPollable, Network, Pollable, SocketError, SocketResult, TcpSocket, UdpSocket,
-    subscribe,
-};
+use wasmtime_wasi::p2::{DynOutputStream, DynPollable, Pollable, subscribe};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi_io::bindings::wasi::io as async_io;
 
@@ -425,104 +420,6 @@ impl cli::stderr::Host for State {
     fn get_stderr(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
         let stream: DynOutputStream = self.output.stream(Origin::Stderr);
         Ok(self.table.push(stream)?)
-    }
-}
-
-fn denied() -> SocketError {
-    sockets::network::ErrorCode::AccessDenied.into()
-}
-
-/// Wanted by the two refusals below; wasmtime-wasi's own do the same.
-impl sockets::network::Host for State {
-    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<sockets::network::ErrorCode> {
-        error.downcast()
-    }
-
-    fn network_error_code(
-        &mut self,
-        error: Resource<wasmtime::Error>,
-    ) -> wasmtime::Result<Option<sockets::network::ErrorCode>> {
-        sockets::network::Host::network_error_code(&mut self.sockets(), error)
-    }
-}
-
-impl sockets::network::HostNetwork for State {
-    fn drop(&mut self, network: Resource<sockets::network::Network>) -> wasmtime::Result<()> {
-        sockets::network::HostNetwork::drop(&mut self.sockets(), network)
-    }
-}
-
-impl sockets::tcp_create_socket::Host for State {
-    fn create_tcp_socket(
-        &mut self,
-        family: sockets::network::IpAddressFamily,
-    ) -> SocketResult<Resource<TcpSocket>> {
-        if self.granted.grants().network.is_empty() {
-            return Err(denied());
-        }
-        sockets::tcp_create_socket::Host::create_tcp_socket(&mut self.sockets(), family)
-    }
-}
-
-impl sockets::ip_name_lookup::Host for State {
-    fn resolve_addresses(
-        &mut self,
-        network: Resource<Network>,
-        name: String,
-    ) -> SocketResult<Resource<ResolveAddressStream>> {
-        let ports = self.reach.ports(&name);
-        if ports.is_empty() && name.parse::<IpAddr>().is_err() {
-            // What wasmtime-wasi says where no lookup is allowed.
-            return Err(sockets::network::ErrorCode::PermanentResolverFailure.into());
-        }
-        let mut sockets = self.sockets();
-        let lookup = sockets::ip_name_lookup::Host::resolve_addresses(&mut sockets, network, name)?;
-        self.lookups.insert(lookup.rep(), ports);
-        Ok(lookup)
-    }
-}
-
-impl sockets::ip_name_lookup::HostResolveAddressStream for State {
-    fn resolve_next_address(
-        &mut self,
-        lookup: Resource<ResolveAddressStream>,
-    ) -> SocketResult<Option<sockets::network::IpAddress>> {
-        let rep = lookup.rep();
-        let mut sockets = self.sockets();
-        let address =
-            sockets::ip_name_lookup::HostResolveAddressStream::resolve_next_address(&mut sockets, lookup)?;
-        if let (Some(address), Some(ports)) = (&address, self.lookups.get(&rep)) {
-            self.reach.learn(std_address(address), ports);
-        }
-        Ok(address)
-    }
-
-    fn subscribe(
-        &mut self,
-        lookup: Resource<ResolveAddressStream>,
-    ) -> wasmtime::Result<Resource<DynPollable>> {
-        sockets::ip_name_lookup::HostResolveAddressStream::subscribe(&mut self.sockets(), lookup)
-    }
-
-    fn drop(&mut self, lookup: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        self.lookups.remove(&lookup.rep());
-        sockets::ip_name_lookup::HostResolveAddressStream::drop(&mut self.sockets(), lookup)
-    }
-}
-
-fn std_address(address: &sockets::network::IpAddress) -> IpAddr {
-    match *address {
-        sockets::network::IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
-        sockets::network::IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
-    }
-}
-
-impl sync::sockets::udp_create_socket::Host for State {
-    fn create_udp_socket(
-        &mut self,
-        _family: sync::sockets::udp::IpAddressFamily,
-    ) -> SocketResult<Resource<UdpSocket>> {
-        Err(denied())
     }
 }
 
