@@ -124,3 +124,32 @@ fn as_many_looping_lanes_as_threads_do_not_stop_the_others() {
         assert!(delivered < last_loop, "`{words}` only after the loops: {run}");
     }
 }
+
+#[test]
+fn lanes_that_sleep_an_hour_by_a_granted_clock_do_not_stop_the_others() {
+    const RECORDS: usize = 100;
+    const NAPS: usize = 2;
+    // By the host's clock a nap is real, and ends with the limit of a call.
+    let naps: Vec<_> = (0..NAPS).map(|place| (place, "sleep 3600000")).collect();
+    let mut partitions: Vec<_> = (0..4).map(|_| with(&naps, RECORDS)).collect();
+    partitions[3] = with(&[], RECORDS);
+    "log the last is in".clone_into(&mut partitions[3][RECORDS - 1]);
+    let pipeline = Pipeline::default()
+        .partitions(4)
+        .batch("records = 4")
+        .guest("test-guest", &format!("{SHORT}\ngrants = {{ clock = true }}"))
+        .rest("[host]\nthreads = 2\n");
+    let (run, lake) = Workspace::with(&pipeline, &dealt(&partitions)).deliver();
+    for (partition, lines) in (0..).zip(&partitions) {
+        let expected: Vec<_> = lines.iter().filter(|line| !line.starts_with("sleep")).cloned().collect();
+        assert_eq!(lake.texts("", partition), expected, "{run}");
+    }
+    let dead = |partition| (0..NAPS as u64).map(move |offset| (partition, offset, String::from("Timeout")));
+    assert_eq!(lake.conditions(), (0..3).flat_map(dead).collect::<Vec<_>>(), "{run}");
+    let last_nap = run.stderr.rfind("PluginTimeout").expect("it says that a call took too long");
+    let delivered = run.stderr.find("the last is in").unwrap_or_else(|| panic!("not delivered: {run}"));
+    assert!(delivered < last_nap, "only after the naps: {run}");
+    assert_eq!(lake.letters()[0]["transform"]["grants"], serde_json::json!(["clock"]));
+    let entry = lake.all_entries().next().expect("an entry");
+    assert_eq!(entry["transforms"][0]["grants"], serde_json::json!(["clock"]));
+}
