@@ -48,10 +48,13 @@ impl Gather {
     ) -> Result<Passed<'a>, TooLarge> {
         let Self { layout, collected, attempts } = self;
         collected.clear();
-        if reads.headers {
+        let in_place = inputs.batch_columns(range.clone());
+        let no_headers =
+            |columns: &Columns<'_>| columns.present.iter().all(|bits| bits & HEADERS_PRESENT == 0);
+        if reads.headers && !in_place.as_ref().is_some_and(no_headers) {
             collected.skip_bad_headers(inputs, range.clone());
         }
-        let columns = match inputs.batch_columns(range.clone()) {
+        let columns = match in_place {
             Some(columns) if collected.skipped.is_empty() => layout.lay_out(columns, reads),
             _ => {
                 collected.collect(inputs, range, reads)?;

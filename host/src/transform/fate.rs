@@ -143,6 +143,13 @@ impl<'a> Fates<'a> {
     /// Closes the group: now it is known whether the input is dropped, failed or kept.
     fn leave(&mut self) {
         let Some(group) = self.group.take() else { return };
+        let is_one_for_one = group.fails.is_empty()
+            && self.step.outputs.len() == group.outputs_start + 1
+            && self.step.partial.len() == group.partial_start;
+        if is_one_for_one {
+            // Most groups: kept, and numbered 0 already.
+            return;
+        }
         let outputs = &mut self.step.outputs[group.outputs_start..];
         for (index, output) in (0..).zip(outputs.iter_mut()) {
             output.index = index;
