@@ -116,7 +116,7 @@ fn what_is_no_plugin_is_named() {
     refused(&with("no-such.wasm"), &["transforms[0].plugin", "no-such.wasm", "build the plugin"]);
 
     let mut wasm = std::fs::read(guest("identity")).expect("it is built");
-    let (ours, other) = (b"vanne:transform/transformer@0.1.0", b"vanne:transform/transformer@0.9.0");
+    let (ours, other) = (b"vanne:transform/columnar@0.1.0", b"vanne:transform/columnar@0.9.0");
     for at in 0..wasm.len() - ours.len() {
         if wasm[at..].starts_with(ours) {
             wasm[at..at + ours.len()].copy_from_slice(other);
@@ -125,7 +125,7 @@ fn what_is_no_plugin_is_named() {
     let cases: [(&str, &[u8], &[&str]); 3] = [
         ("core.wasm", b"\0asm\x01\0\0\0", &["core module", "wasm32-wasip2"]),
         ("script.wasm", b"#!/bin/sh\n", &["no WebAssembly", "wasm32-wasip2"]),
-        ("other.wasm", &wasm, &["another version of the contract", "transformer@0.1.x", "transformer@0.9.0"]),
+        ("other.wasm", &wasm, &["another version of the contract", "transformer@0.1.x", "columnar@0.9.0"]),
     ];
     for (name, content, wanted) in cases {
         let scene = with(name);
