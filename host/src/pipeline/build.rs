@@ -36,7 +36,7 @@ use crate::store::PART_BYTES;
 const EVENTS: usize = 64;
 
 /// Threads for transforms that may wait: each holds one while it waits.
-const THREADS_THAT_WAIT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+const THREADS_THAT_WAIT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not 0");
 
 /// How a run is to go.
 #[derive(Clone, Copy, Debug, Default)]

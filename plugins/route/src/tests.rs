@@ -226,108 +226,112 @@ fn partition_keys_are_made_of_fields_keys_and_headers() {
     assert_eq!(code, "NotAScalar");
 }
 
+const FAILURES: &[(&str, &str, Code, &str)] = &[
+    (
+        LEVELS,
+        "{\"level\":\"info\"",
+        Code::InvalidJson,
+        "byte 16: expected `,` or `}`, found the end of the text",
+    ),
+    (
+        LEVELS,
+        "{\"level\":\"info\"} x",
+        Code::InvalidJson,
+        "byte 18: expected nothing after the value, found `x`",
+    ),
+    (
+        LEVELS,
+        "{\"level\":\"info\",\"a\":[1,]}",
+        Code::InvalidJson,
+        "byte 24: expected a value, found `]}`",
+    ),
+    (
+        LEVELS,
+        "",
+        Code::InvalidJson,
+        "byte 1: expected a value, found the end of the text",
+    ),
+    (
+        LEVELS,
+        " [1] ",
+        Code::NotAnObject,
+        "expected a JSON object, found an array `[1]`",
+    ),
+    (
+        LEVELS,
+        "\"error\"",
+        Code::NotAnObject,
+        "expected a JSON object, found a string `\\\"error\\\"`",
+    ),
+    (
+        LEVELS,
+        r#"{"level":"info","level":"debug"}"#,
+        Code::DuplicateName,
+        "an object has two fields of the name `level`",
+    ),
+    (
+        TENANTS,
+        r#"{"user":{"tenant":"a"},"user":1}"#,
+        Code::DuplicateName,
+        "an object has two fields of the name `user`",
+    ),
+    (
+        LEVELS,
+        r#"{"level":["info"]}"#,
+        Code::NotAScalar,
+        "the field `level`: expected a string, a number or a boolean, found an array",
+    ),
+    (
+        LEVELS,
+        r#"{"level":"secret"}"#,
+        Code::Refused,
+        "the field `level` is `secret`, which the configuration refuses",
+    ),
+    (
+        r#"{"field": "level", "routes": {"a": "b"}}"#,
+        r#"{"level":"c"}"#,
+        Code::NoRoute,
+        "the field `level` is `c`, which no route or rule is for",
+    ),
+    (
+        r#"{"field": "a.b", "routes": {"a": "b"}}"#,
+        "{}",
+        Code::MissingField,
+        "the field `a.b` is not there",
+    ),
+    (
+        TENANTS,
+        r#"{"user":{"tenant":"a"}}"#,
+        Code::MissingPartitionKey,
+        "partition key `kind`: the field `kind` is not there",
+    ),
+    (
+        TENANTS,
+        r#"{"user":{"tenant":"../a"},"kind":1}"#,
+        Code::BadPartitionKey,
+        "partition key `tenant`: expected ASCII letters, digits, `-`, `_` and `.`, and no `.` at the begin, found `../a`",
+    ),
+];
+
 #[test]
 fn each_failure_has_its_code_and_says_what_was_found() {
     let deep = format!(r#"{{"a":{}"#, "[".repeat(1_000_000));
     let long = format!(r#"{{"user":{{"tenant":"{}"}},"kind":1}}"#, "x".repeat(129));
-    for (config, value, code, detail) in [
+    let others = [
         (
             LEVELS,
-            "{\"level\":\"info\"",
-            Code::InvalidJson,
-            "byte 16: expected `,` or `}`, found the end of the text",
-        ),
-        (
-            LEVELS,
-            "{\"level\":\"info\"} x",
-            Code::InvalidJson,
-            "byte 18: expected nothing after the value, found `x`",
-        ),
-        (
-            LEVELS,
-            "{\"level\":\"info\",\"a\":[1,]}",
-            Code::InvalidJson,
-            "byte 24: expected a value, found `]}`",
-        ),
-        (
-            LEVELS,
-            "",
-            Code::InvalidJson,
-            "byte 1: expected a value, found the end of the text",
-        ),
-        (
-            LEVELS,
-            " [1] ",
-            Code::NotAnObject,
-            "expected a JSON object, found an array `[1]`",
-        ),
-        (
-            LEVELS,
-            "\"error\"",
-            Code::NotAnObject,
-            "expected a JSON object, found a string `\\\"error\\\"`",
-        ),
-        (
-            LEVELS,
-            &deep,
+            deep.as_str(),
             Code::TooDeep,
             "byte 132: expected objects and arrays nested 127 deep at most",
         ),
         (
-            LEVELS,
-            r#"{"level":"info","level":"debug"}"#,
-            Code::DuplicateName,
-            "an object has two fields of the name `level`",
-        ),
-        (
             TENANTS,
-            r#"{"user":{"tenant":"a"},"user":1}"#,
-            Code::DuplicateName,
-            "an object has two fields of the name `user`",
-        ),
-        (
-            LEVELS,
-            r#"{"level":["info"]}"#,
-            Code::NotAScalar,
-            "the field `level`: expected a string, a number or a boolean, found an array",
-        ),
-        (
-            LEVELS,
-            r#"{"level":"secret"}"#,
-            Code::Refused,
-            "the field `level` is `secret`, which the configuration refuses",
-        ),
-        (
-            r#"{"field": "level", "routes": {"a": "b"}}"#,
-            r#"{"level":"c"}"#,
-            Code::NoRoute,
-            "the field `level` is `c`, which no route or rule is for",
-        ),
-        (
-            r#"{"field": "a.b", "routes": {"a": "b"}}"#,
-            "{}",
-            Code::MissingField,
-            "the field `a.b` is not there",
-        ),
-        (
-            TENANTS,
-            r#"{"user":{"tenant":"a"}}"#,
-            Code::MissingPartitionKey,
-            "partition key `kind`: the field `kind` is not there",
-        ),
-        (
-            TENANTS,
-            r#"{"user":{"tenant":"../a"},"kind":1}"#,
-            Code::BadPartitionKey,
-            "partition key `tenant`: expected ASCII letters, digits, `-`, `_` and `.`, and no `.` at the begin, found `../a`",
-        ),
-        (
-            TENANTS,
-            &long,
+            long.as_str(),
             Code::BadPartitionKey,
             "partition key `tenant`: expected 128 bytes at most, found `xxx",
         ),
-    ] {
+    ];
+    for (config, value, code, detail) in FAILURES.iter().copied().chain(others) {
         let (found, said) = failed(plugin(config).one(&Record::value(value)));
         assert_eq!(found, code.as_str(), "{value}: {said}");
         assert!(

@@ -5,111 +5,113 @@ use vanne_plugin::testing::Harness;
 use super::Condition;
 use crate::Route;
 
+const MISTAKES: &[(&str, &str)] = &[
+    ("", "config: missing field `field`"),
+    (
+        r#"{"field": "a"}"#,
+        "config key `routes`: there is nothing to do",
+    ),
+    (
+        r#"{"field": "a", "route": {}}"#,
+        "config key `route`: unknown field `route`, expected one of `field`,",
+    ),
+    (
+        r#"{"field": "a..b", "routes": {"x": "s"}}"#,
+        "config key `field`: the path `a..b` has an empty name",
+    ),
+    (
+        r#"{"field": "header:", "routes": {"x": "s"}}"#,
+        "config key `field`: the name of the header is empty",
+    ),
+    (
+        r#"{"field": "value:", "routes": {"x": "s"}}"#,
+        "config key `field`: the path `` has an empty name",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": []}}"#,
+        "config key `routes.x`: the list is empty; name a sink, or write",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": ["s", "s"]}}"#,
+        "config key `routes.x`: the sink `s` stands there twice",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": ""}}"#,
+        "config key `routes.x`: the name of a sink is empty",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": 7}}"#,
+        "config key `routes.x`: invalid type: integer `7`, expected the name of",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": "s"}, "default": []}"#,
+        "config key `default`: the list is empty",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"prefix": "x"}]}"#,
+        "config key `rules[0]`: missing field `to`",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"to": "s"}]}"#,
+        "config key `rules[0]`: expected one condition: `equals_ignore",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"prefix": "x", "below": 1, "to": "s"}]}"#,
+        "config key `rules[0]`: expected one",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"prefix": "", "to": "s"}]}"#,
+        "config key `rules[0]`: the `prefix` is empty",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"suffix": "x", "to": "s"}]}"#,
+        "config key `rules[0].suffix`: unknown field `suffix`",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"at_least": 5, "below": 5, "to": "s"}]}"#,
+        "config key `rules[0]`: no number is at least 5 and below 5",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"prefix": "x", "to": "s"}, {"prefix": "xy", "to": "t"}]}"#,
+        "config key `rules[1]`: it never decides, since `rules[0]` holds for all",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"equals_ignore_case": "x", "to": "s"}, {"equals_ignore_case": "X", "to": "t"}]}"#,
+        "config key `rules[1]`: it never decides",
+    ),
+    (
+        r#"{"field": "a", "rules": [{"at_least": 1, "to": "s"}, {"at_least": 1, "below": 9, "to": "t"}]}"#,
+        "config key `rules[1]`: it never decides",
+    ),
+    (
+        r#"{"field": "a", "partition_keys": {"": "b"}}"#,
+        "config key `partition_keys`: the name of a key is empty",
+    ),
+    (
+        r#"{"field": "a", "partition_keys": {"t": ""}}"#,
+        "config key `partition_keys.t`: the path `` has an empty",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": "s"}, "partition_default": "none"}"#,
+        "config key `partition_default`: there are no `partition_keys`",
+    ),
+    (
+        r#"{"field": "a", "routes": {"x": "s"}, "partition_unsafe": "replace"}"#,
+        "config key `partition_unsafe`: there are no `partition_keys`",
+    ),
+    (
+        r#"{"field": "a", "partition_keys": {"t": "b"}, "partition_default": "a/b"}"#,
+        "config key `partition_default`: expected ASCII letters, digits,",
+    ),
+    (
+        r#"{"field": "a", "partition_keys": {"t": "b"}, "partition_unsafe": "drop"}"#,
+        "config key `partition_unsafe`: unknown variant `drop`, expected `fail` or `replace`",
+    ),
+];
+
 #[test]
 fn mistakes_are_refused_by_their_key() {
-    for (config, expected) in [
-        ("", "config: missing field `field`"),
-        (
-            r#"{"field": "a"}"#,
-            "config key `routes`: there is nothing to do",
-        ),
-        (
-            r#"{"field": "a", "route": {}}"#,
-            "config key `route`: unknown field `route`, expected one of `field`,",
-        ),
-        (
-            r#"{"field": "a..b", "routes": {"x": "s"}}"#,
-            "config key `field`: the path `a..b` has an empty name",
-        ),
-        (
-            r#"{"field": "header:", "routes": {"x": "s"}}"#,
-            "config key `field`: the name of the header is empty",
-        ),
-        (
-            r#"{"field": "value:", "routes": {"x": "s"}}"#,
-            "config key `field`: the path `` has an empty name",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": []}}"#,
-            "config key `routes.x`: the list is empty; name a sink, or write",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": ["s", "s"]}}"#,
-            "config key `routes.x`: the sink `s` stands there twice",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": ""}}"#,
-            "config key `routes.x`: the name of a sink is empty",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": 7}}"#,
-            "config key `routes.x`: invalid type: integer `7`, expected the name of",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": "s"}, "default": []}"#,
-            "config key `default`: the list is empty",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"prefix": "x"}]}"#,
-            "config key `rules[0]`: missing field `to`",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"to": "s"}]}"#,
-            "config key `rules[0]`: expected one condition: `equals_ignore",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"prefix": "x", "below": 1, "to": "s"}]}"#,
-            "config key `rules[0]`: expected one",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"prefix": "", "to": "s"}]}"#,
-            "config key `rules[0]`: the `prefix` is empty",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"suffix": "x", "to": "s"}]}"#,
-            "config key `rules[0].suffix`: unknown field `suffix`",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"at_least": 5, "below": 5, "to": "s"}]}"#,
-            "config key `rules[0]`: no number is at least 5 and below 5",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"prefix": "x", "to": "s"}, {"prefix": "xy", "to": "t"}]}"#,
-            "config key `rules[1]`: it never decides, since `rules[0]` holds for all",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"equals_ignore_case": "x", "to": "s"}, {"equals_ignore_case": "X", "to": "t"}]}"#,
-            "config key `rules[1]`: it never decides",
-        ),
-        (
-            r#"{"field": "a", "rules": [{"at_least": 1, "to": "s"}, {"at_least": 1, "below": 9, "to": "t"}]}"#,
-            "config key `rules[1]`: it never decides",
-        ),
-        (
-            r#"{"field": "a", "partition_keys": {"": "b"}}"#,
-            "config key `partition_keys`: the name of a key is empty",
-        ),
-        (
-            r#"{"field": "a", "partition_keys": {"t": ""}}"#,
-            "config key `partition_keys.t`: the path `` has an empty",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": "s"}, "partition_default": "none"}"#,
-            "config key `partition_default`: there are no `partition_keys`",
-        ),
-        (
-            r#"{"field": "a", "routes": {"x": "s"}, "partition_unsafe": "replace"}"#,
-            "config key `partition_unsafe`: there are no `partition_keys`",
-        ),
-        (
-            r#"{"field": "a", "partition_keys": {"t": "b"}, "partition_default": "a/b"}"#,
-            "config key `partition_default`: expected ASCII letters, digits,",
-        ),
-        (
-            r#"{"field": "a", "partition_keys": {"t": "b"}, "partition_unsafe": "drop"}"#,
-            "config key `partition_unsafe`: unknown variant `drop`, expected `fail` or `replace`",
-        ),
-    ] {
+    for &(config, expected) in MISTAKES {
         let error = Harness::<Route>::new(config).map(|_| ()).expect_err(config);
         assert!(
             error.starts_with(expected),
