@@ -57,6 +57,10 @@ fn remote(text: &str, scheme: &str, authority: &str, rest: &str) -> Result<Url, 
         let wrong = Wrong::new(format!("`{}` is not the name of a {what}", shown(authority)));
         return Err(wrong.hint("put the server's address into `options.endpoint`"));
     }
+    if authority.matches('@').count() > 1 {
+        let wrong = Wrong::new(format!("`{}` has more than one `@`", shown(authority)));
+        return Err(wrong.hint(format!("write `{scheme}://container@account/path`")));
+    }
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
     if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(fine) {
         let wrong = Wrong::new(format!("`{}` is not the name of a {what}", shown(bucket)));
@@ -218,6 +222,7 @@ mod tests {
             "~/lake",
             "s3://la/x",
             "ftp://a/b",
+            "abfs://aaa@@a",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
