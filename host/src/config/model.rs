@@ -64,6 +64,21 @@ pub struct Source {
     pub properties: BTreeMap<String, Secret>,
 }
 
+#[cfg(test)]
+impl Source {
+    /// A topic of a real Kafka that nothing connects to, with these properties.
+    pub(crate) fn for_tests(topic: &str, properties: &[(&str, &str)]) -> Self {
+        let secret = |(key, value): &(&str, &str)| ((*key).to_owned(), Secret::new(*value));
+        Self {
+            broker: Broker::Kafka { brokers: String::from("localhost:9092") },
+            topics: vec![topic.to_owned()],
+            group: String::from("g"),
+            start: Start::Earliest,
+            properties: properties.iter().map(secret).collect(),
+        }
+    }
+}
+
 /// Which broker.
 #[derive(Clone, Debug)]
 pub enum Broker {

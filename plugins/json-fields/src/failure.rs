@@ -46,34 +46,18 @@ impl Code {
     }
 }
 
-/// Why a record can't be rewritten.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) code: Code,
-    pub(crate) detail: String,
-}
-
-impl Failure {
-    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
+impl From<ErrorKind> for Code {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NotUtf8 => Self::NotUtf8,
+            ErrorKind::Syntax => Self::InvalidJson,
+            ErrorKind::TooDeep => Self::TooDeep,
         }
     }
-
-    pub(crate) fn json(error: Error, value: &[u8]) -> Self {
-        let code = match error.kind {
-            ErrorKind::NotUtf8 => Code::NotUtf8,
-            ErrorKind::Syntax => Code::InvalidJson,
-            ErrorKind::TooDeep => Code::TooDeep,
-        };
-        Self::new(code, error.describe(value))
-    }
-
-    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(Code::TooLarge, detail)
-    }
 }
+
+/// Why a record can't be rewritten.
+pub(crate) type Failure = json_text::Failure<Code>;
 
 /// Why reading stopped. A place in the value becomes a detail only where the value is at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]

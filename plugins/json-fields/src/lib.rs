@@ -42,7 +42,10 @@ impl JsonFields {
         let invalid = |error: json_text::Error| Failure::json(error, value);
         let input = json_text::utf8(value).map_err(invalid)?;
         if input.len() > u32::MAX as usize {
-            return Err(Failure::too_large("the value has more than 4 GiB"));
+            return Err(Failure::new(
+                Code::TooLarge,
+                "the value has more than 4 GiB",
+            ));
         }
         self.work.clear(self.options.paths.branches());
         read::object(&self.options, &mut self.work, input)

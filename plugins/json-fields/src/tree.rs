@@ -5,7 +5,7 @@
 
 use json_text::Kind;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
 /// The number of a node.
 pub(crate) type Id = u32;
@@ -136,9 +136,10 @@ impl Tree {
     /// Adds a field at the end of `parent`.
     pub(crate) fn append(&mut self, parent: Id, name: Name, body: Body) -> Result<Id, Failure> {
         if self.nodes.len() > FIELDS_MAX {
-            return Err(Failure::too_large(format!(
-                "more than {FIELDS_MAX} fields would have to be taken apart"
-            )));
+            return Err(Failure::new(
+                Code::TooLarge,
+                format!("more than {FIELDS_MAX} fields would have to be taken apart"),
+            ));
         }
         // `FIELDS_MAX` is below it.
         let id = u32::try_from(self.nodes.len()).unwrap_or(NONE);

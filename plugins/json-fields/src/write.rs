@@ -163,9 +163,10 @@ impl Writer<'_> {
             let is_joined = depth > 0 && !tree.is_childless(child);
             let long = self.prefix.len() + raw.len();
             if long > NAMES_MAX - self.written.min(NAMES_MAX) {
-                return Err(Failure::too_large(format!(
-                    "flattening makes names of more than {NAMES_MAX} bytes together"
-                )));
+                return Err(Failure::new(
+                    Code::TooLarge,
+                    format!("flattening makes names of more than {NAMES_MAX} bytes together"),
+                ));
             }
             if is_joined {
                 let (prefix, meant_prefix) = (self.prefix.len(), self.meant_prefix.len());

@@ -36,6 +36,33 @@ impl Error {
     }
 }
 
+/// Why a plugin fails a record: one of its own codes, and a detail for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure<C> {
+    /// The code.
+    pub code: C,
+    /// Where, what was expected, what was found.
+    pub detail: String,
+}
+
+impl<C> Failure<C> {
+    /// With this code and detail.
+    pub fn new(code: C, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl<C: From<ErrorKind>> Failure<C> {
+    /// `value` is not the JSON that it should be.
+    #[must_use]
+    pub fn json(error: Error, value: &[u8]) -> Self {
+        Self::new(error.kind.into(), error.describe(value))
+    }
+}
+
 /// How many characters of a text a detail quotes.
 const QUOTED: usize = 24;
 

@@ -14,6 +14,6 @@ mod path;
 mod string;
 
 pub use cursor::{Cursor, DEPTH_MAX, Kind, Value, is_number};
-pub use error::{Error, ErrorKind, quoted, utf8};
+pub use error::{Error, ErrorKind, Failure, quoted, utf8};
 pub use path::{Path, PathTree};
 pub use string::{Str, escape};

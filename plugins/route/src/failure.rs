@@ -1,6 +1,6 @@
 //! Why a record can't be routed: a code that stays, and a detail for a person.
 
-use json_text::{Error, ErrorKind};
+use json_text::ErrorKind;
 
 /// The codes that a dead letter of this plugin can have. They don't change; new ones may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,27 +49,15 @@ impl Code {
     }
 }
 
-/// Why a record can't be routed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) code: Code,
-    pub(crate) detail: String,
-}
-
-impl Failure {
-    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
+impl From<ErrorKind> for Code {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NotUtf8 => Self::NotUtf8,
+            ErrorKind::Syntax => Self::InvalidJson,
+            ErrorKind::TooDeep => Self::TooDeep,
         }
     }
-
-    pub(crate) fn json(error: Error, value: &[u8]) -> Self {
-        let code = match error.kind {
-            ErrorKind::NotUtf8 => Code::NotUtf8,
-            ErrorKind::Syntax => Code::InvalidJson,
-            ErrorKind::TooDeep => Code::TooDeep,
-        };
-        Self::new(code, error.describe(value))
-    }
 }
+
+/// Why a record can't be routed.
+pub(crate) type Failure = json_text::Failure<Code>;

@@ -210,7 +210,6 @@ impl ClientContext for Context {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use bytes::Bytes;
     use rdkafka::mocking::MockCluster;
@@ -218,7 +217,6 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
-    use crate::config::{Broker, Start};
 
     type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -226,13 +224,7 @@ mod tests {
         let cluster = MockCluster::new(1).expect("a free port");
         cluster.create_topic("dead", 1, 1).expect("new");
         let brokers = cluster.bootstrap_servers();
-        let source = Source {
-            broker: Broker::Kafka { brokers: brokers.clone() },
-            topics: vec![String::from("t")],
-            group: String::from("g"),
-            start: Start::Earliest,
-            properties: BTreeMap::new(),
-        };
+        let source = Source::for_tests("t", &[]);
         let topic = Topic::open(&source, &brokers, "dead", Random::seeded(1)).expect("valid");
         (cluster, topic)
     }

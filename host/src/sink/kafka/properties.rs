@@ -75,19 +75,9 @@ pub(super) fn for_producer(source: &Source, brokers: &str) -> ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Broker, Secret, Start};
 
     fn source(properties: &[(&str, &str)]) -> Source {
-        Source {
-            broker: Broker::Kafka { brokers: String::from("localhost:9092") },
-            topics: vec![String::from("t")],
-            group: String::from("g"),
-            start: Start::Earliest,
-            properties: properties
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), Secret::new(*value)))
-                .collect(),
-        }
+        Source::for_tests("t", properties)
     }
 
     #[test]

@@ -122,20 +122,9 @@ fn check(config: &ClientConfig) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Broker, Secret, Start};
-    use std::collections::BTreeMap;
 
     fn source(properties: &[(&str, &str)]) -> Source {
-        Source {
-            broker: Broker::Kafka { brokers: String::from("localhost:9092") },
-            topics: vec![String::from("t")],
-            group: String::from("g"),
-            start: Start::Earliest,
-            properties: properties
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), Secret::new(*value)))
-                .collect::<BTreeMap<_, _>>(),
-        }
+        Source::for_tests("t", properties)
     }
 
     #[test]

@@ -251,14 +251,15 @@ fn list_of(partitions: &[TopicPartition], offset: Offset) -> TopicPartitionList 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Source;
     use crate::source::kafka::EmbeddedBroker;
-    use crate::source::kafka::test_support::{partition, real_source};
+    use crate::source::kafka::test_support::partition;
 
     #[test]
     fn a_cluster_tells_partitions_and_ends() {
         let broker = EmbeddedBroker::start().expect("a free port");
         broker.create_topic("t", 3).expect("new");
-        let queries = Queries::new(&real_source("t"), broker.bootstrap()).expect("valid");
+        let queries = Queries::new(&Source::for_tests("t", &[]), broker.bootstrap()).expect("valid");
         assert_eq!(queries.partitions("t").expect("there"), [0, 1, 2]);
         let ends = queries.watermarks(&partition("t", 1)).expect("there");
         assert_eq!(ends, Watermarks { low: 0, high: 0 });
@@ -269,10 +270,10 @@ mod tests {
     #[test]
     fn a_missing_topic_and_a_missing_broker_are_told_apart() {
         let broker = EmbeddedBroker::start().expect("a free port");
-        let queries = Queries::new(&real_source("t"), broker.bootstrap()).expect("valid");
+        let queries = Queries::new(&Source::for_tests("t", &[]), broker.bootstrap()).expect("valid");
         let missing = queries.partitions("nowhere").expect_err("no such topic");
         assert!(matches!(&missing, Error::TopicMissing { topic, .. } if topic == "nowhere"), "{missing}");
-        let away = Queries::new(&real_source("t"), "127.0.0.1:1")
+        let away = Queries::new(&Source::for_tests("t", &[]), "127.0.0.1:1")
             .expect("valid")
             .with_timeout(Duration::from_millis(300))
             .partitions("t")

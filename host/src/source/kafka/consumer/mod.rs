@@ -224,19 +224,17 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
-    use crate::config::Secret;
+    use crate::config::Source;
     use crate::record::Epoch;
     use crate::source::kafka::EmbeddedBroker;
-    use crate::source::kafka::test_support::{partition, real_source};
+    use crate::source::kafka::test_support::partition;
     use crate::source::{Outlet, intake};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn join(broker: &EmbeddedBroker) -> (Handle, mpsc::Receiver<Event>) {
-        let mut source = real_source("t");
-        for (key, value) in [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200")] {
-            source.properties.insert(key.to_owned(), Secret::new(value));
-        }
+        let properties = [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200")];
+        let source = Source::for_tests("t", &properties);
         let batch = config::Batch {
             bytes: NonZeroUsize::MIN,
             records: NonZeroUsize::MIN,
