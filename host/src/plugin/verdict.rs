@@ -74,6 +74,12 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// The offset that the record at `position` was read at; what transforms make of a record keeps it.
+    #[must_use]
+    pub fn offset(&self, position: usize) -> u64 {
+        self.batch.offset(self.origin(position) as usize)
+    }
+
     /// When the record at `position` was written to the topic, whatever transforms made of its time:
     /// milliseconds since 1970 UTC, -1 where the broker gave none.
     #[must_use]

@@ -200,6 +200,12 @@ impl Arena {
         }
     }
 
+    /// The offset of the record at `position`, without the rest of it. Panics where there is none.
+    #[must_use]
+    pub fn offset(&self, position: usize) -> u64 {
+        self.offsets[position]
+    }
+
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
         (0..self.len()).map(|position| self.record(position))

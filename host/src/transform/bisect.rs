@@ -160,14 +160,14 @@ impl Search<'_, '_> {
                 // A lane that is to be held has nothing that stands, and nothing to take note of.
                 let takes_note =
                     matches!(end, End::Postponed { .. } | End::TooSlow { .. } | End::Before { .. });
-                let held = if takes_note { self.step.breaker.end(running, self.tally) } else { None };
+                let held = if takes_note { self.step.breaker.end(running, &self.tally) } else { None };
                 return Ok(held.map_or(end, End::Held));
             }
-            if let Some(cause) = self.step.breaker.look(running, self.tally) {
+            if let Some(cause) = self.step.breaker.look(running, &self.tally) {
                 return Ok(End::Held(cause));
             }
         }
-        let held = self.step.breaker.end(self.run.now.running, self.tally);
+        let held = self.step.breaker.end(self.run.now.running, &self.tally);
         Ok(held.map_or(End::Done, End::Held))
     }
 
@@ -203,13 +203,14 @@ impl Search<'_, '_> {
     /// One call; its verdicts go to the accounts up to one that ends them.
     fn call(&mut self, range: &Range<usize>) -> Result<(Answer, usize, Option<Halt>), Error> {
         let inputs = self.run.inputs;
-        let attempt = self.step.attempts.wishes(inputs.record(0).offset);
+        let attempt = self.step.attempts.wishes(inputs.offset(0));
         let ask = Ask { inputs, range: range.clone(), attempt };
         let stops = self.run.policy.on_error == OnError::Stop;
         let mut position = range.start;
         let mut halt = None;
-        let (fates, tally, attempts) = (&mut *self.fates, &mut self.tally, &self.step.attempts);
-        let answer = self.step.slot.call(self.make, &ask, &mut |verdict| {
+        let LaneStep { slot, attempts, breaker } = &mut *self.step;
+        let (fates, tally) = (&mut *self.fates, &mut self.tally);
+        let answer = slot.call(self.make, &ask, &mut |verdict| {
             let failed = match verdict {
                 _ if halt.is_some() => return,
                 Verdict::Retry(wish) => {
@@ -230,7 +231,7 @@ impl Search<'_, '_> {
                 }
                 Verdict::Fail(failure) => {
                     let blame = Blame::of(Condition::ProcessingFailed, failure);
-                    fates.fail(position, blame.tried(attempts, inputs.record(position).offset));
+                    fates.fail(position, blame.tried(attempts, inputs.offset(position)));
                     true
                 }
                 verdict => {
@@ -242,8 +243,7 @@ impl Search<'_, '_> {
                     false
                 }
             };
-            tally.records += 1;
-            tally.failed += u64::from(failed);
+            tally.add(breaker, inputs.offset(position), failed);
             position += 1;
         })?;
         Ok((answer, position, halt))
@@ -280,7 +280,7 @@ impl Search<'_, '_> {
     }
 
     fn count_wish(&mut self, position: usize) -> u32 {
-        let offset = self.run.inputs.record(position).offset;
+        let offset = self.run.inputs.offset(position);
         self.step.attempts.wish(offset, self.run.now.wall_ms)
     }
 
@@ -322,11 +322,10 @@ impl Search<'_, '_> {
         if self.run.policy.on_error == OnError::Stop {
             return Some(self.stop_at(position, blame.condition, blame.failure));
         }
-        let offset = self.run.inputs.record(position).offset;
+        let offset = self.run.inputs.offset(position);
         let asked = blame.tried(&self.step.attempts, offset);
         self.fates.fail(position, asked);
-        self.tally.records += 1;
-        self.tally.failed += 1;
+        self.tally.add(&self.step.breaker, offset, true);
         None
     }
 
@@ -348,7 +347,7 @@ impl Search<'_, '_> {
             if self.run.policy.on_error == OnError::Stop {
                 return Some(self.stop_at(position, blame.condition, blame.failure));
             }
-            let offset = self.run.inputs.record(position).offset;
+            let offset = self.run.inputs.offset(position);
             let wishes = self.step.attempts.wishes(offset);
             let first_attempt_ms = self.step.attempts.first_ms(offset);
             self.fates.fail(position, Blame { attempts: wishes, first_attempt_ms, ..blame });
@@ -362,7 +361,7 @@ impl Search<'_, '_> {
             return;
         }
         let (transform, code, records) = (self.run.transform, error.code(), range.len());
-        let offset = self.run.inputs.record(range.start).offset;
+        let offset = self.run.inputs.offset(range.start);
         tracing::warn!(transform, code, records, offset, "a plugin's call failed");
     }
 }

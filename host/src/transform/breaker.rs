@@ -27,6 +27,8 @@ pub(super) struct Breaker {
     policy: Option<CircuitBreaker>,
     state: State,
     window: VecDeque<Piece>,
+    /// Offset of the last record that the window counts.
+    counted_to: Option<u64>,
     timeouts: u32,
     timeouts_spent: Duration,
 }
@@ -42,19 +44,40 @@ enum State {
 #[derive(Debug)]
 struct Piece {
     since: Duration,
-    tally: Tally,
+    count: Count,
 }
 
 /// Records that got a verdict, and how many of them failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    records: u64,
+    failed: u64,
+}
+
+impl Count {
+    fn plus(self, other: Self) -> Self {
+        Self { records: self.records + other.records, failed: self.failed + other.failed }
+    }
+}
+
+/// The verdicts of a batch so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    pub(super) records: u64,
-    pub(super) failed: u64,
+    all: Count,
+    /// Without those that were counted before: a later transform may make a batch come again.
+    new: Count,
+    last_offset: Option<u64>,
 }
 
 impl Tally {
-    fn plus(self, other: Self) -> Self {
-        Self { records: self.records + other.records, failed: self.failed + other.failed }
+    /// The record at `offset` has its verdict.
+    pub(super) fn add(&mut self, breaker: &Breaker, offset: u64, failed: bool) {
+        let one = Count { records: 1, failed: u64::from(failed) };
+        self.all = self.all.plus(one);
+        if breaker.counted_to.is_none_or(|last| offset > last) {
+            self.new = self.new.plus(one);
+        }
+        self.last_offset = Some(offset);
     }
 }
 
@@ -83,6 +106,7 @@ impl Breaker {
             policy,
             state: State::Closed,
             window: VecDeque::new(),
+            counted_to: None,
             timeouts: 0,
             timeouts_spent: Duration::ZERO,
         }
@@ -114,34 +138,38 @@ impl Breaker {
     }
 
     /// Looks at a batch while it is worked: opens as soon as the share is reached.
-    pub(super) fn look(&mut self, running: Duration, batch: Tally) -> Option<Cause> {
+    pub(super) fn look(&mut self, running: Duration, batch: &Tally) -> Option<Cause> {
         let policy = self.policy.as_ref()?;
-        let tally = match self.state {
-            State::Trial => batch,
-            _ if batch.failed == 0 => return None,
-            _ => before(&self.window, running, policy.window).plus(batch),
+        let count = match self.state {
+            State::Trial => batch.all,
+            _ if batch.new.failed == 0 => return None,
+            _ => before(&self.window, running, policy.window).plus(batch.new),
         };
-        let is_over = tally.records >= policy.records && reaches(policy, tally);
-        is_over.then(|| self.open(Cause::Failures { failed: tally.failed, records: tally.records }))
+        let is_over = count.records >= policy.records && reaches(policy, count);
+        is_over.then(|| self.open(Cause::Failures { failed: count.failed, records: count.records }))
     }
 
     /// A batch has its verdicts: takes note, and ends a trial.
-    pub(super) fn end(&mut self, running: Duration, batch: Tally) -> Option<Cause> {
+    pub(super) fn end(&mut self, running: Duration, batch: &Tally) -> Option<Cause> {
         let policy = self.policy.as_ref()?;
-        if self.state == State::Trial && batch.records > 0 {
-            if reaches(policy, batch) {
-                return Some(self.open(Cause::Failures { failed: batch.failed, records: batch.records }));
+        if self.state == State::Trial && batch.all.records > 0 {
+            let Count { records, failed } = batch.all;
+            if reaches(policy, batch.all) {
+                return Some(self.open(Cause::Failures { failed, records }));
             }
             self.state = State::Closed;
         }
         let piece = policy.window / PIECES;
         match self.window.back_mut() {
-            Some(last) if running.saturating_sub(last.since) < piece => last.tally = last.tally.plus(batch),
-            _ => self.window.push_back(Piece { since: running, tally: batch }),
+            Some(last) if running.saturating_sub(last.since) < piece => {
+                last.count = last.count.plus(batch.new);
+            }
+            _ => self.window.push_back(Piece { since: running, count: batch.new }),
         }
         while self.window.front().is_some_and(|piece| is_past(piece, running, policy.window)) {
             self.window.pop_front();
         }
+        self.counted_to = self.counted_to.max(batch.last_offset);
         None
     }
 
@@ -153,17 +181,17 @@ impl Breaker {
     }
 }
 
-fn reaches(policy: &CircuitBreaker, tally: Tally) -> bool {
-    u128::from(tally.failed) * 100 >= u128::from(tally.records) * u128::from(policy.max_failures_percent)
+fn reaches(policy: &CircuitBreaker, count: Count) -> bool {
+    u128::from(count.failed) * 100 >= u128::from(count.records) * u128::from(policy.max_failures_percent)
 }
 
 fn is_past(piece: &Piece, running: Duration, window: Duration) -> bool {
     running.saturating_sub(piece.since) >= window
 }
 
-fn before(window: &VecDeque<Piece>, running: Duration, length: Duration) -> Tally {
+fn before(window: &VecDeque<Piece>, running: Duration, length: Duration) -> Count {
     let recent = window.iter().filter(|piece| !is_past(piece, running, length));
-    recent.fold(Tally::default(), |sum, piece| sum.plus(piece.tally))
+    recent.fold(Count::default(), |sum, piece| sum.plus(piece.count))
 }
 
 #[cfg(test)]
@@ -175,8 +203,10 @@ mod tests {
         Breaker::new(Some(CircuitBreaker::default()))
     }
 
+    /// Records that were not counted before.
     fn tally(records: u64, failed: u64) -> Tally {
-        Tally { records, failed }
+        let count = Count { records, failed };
+        Tally { all: count, new: count, last_offset: None }
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -186,7 +216,7 @@ mod tests {
     /// A batch that is worked to its end.
     fn batch(breaker: &mut Breaker, at: u64, tally: Tally) -> Option<Cause> {
         breaker.begin();
-        breaker.look(seconds(at), tally).or_else(|| breaker.end(seconds(at), tally))
+        breaker.look(seconds(at), &tally).or_else(|| breaker.end(seconds(at), &tally))
     }
 
     #[test]
@@ -203,6 +233,18 @@ mod tests {
         assert_eq!(batch(&mut breaker, 0, tally(999, 999)), None);
         assert_eq!(batch(&mut breaker, 60, tally(999, 999)), None);
         assert!(batch(&mut breaker, 90, tally(1, 1)).is_some());
+    }
+
+    #[test]
+    fn a_batch_that_comes_again_is_counted_once() {
+        let mut breaker = breaker();
+        for at in 0..20 {
+            breaker.begin();
+            let mut batch = Tally::default();
+            (0..300).for_each(|offset| batch.add(&breaker, offset, true));
+            assert_eq!(breaker.look(seconds(at), &batch), None, "300 bad records at {at} s");
+            assert_eq!(breaker.end(seconds(at), &batch), None);
+        }
     }
 
     #[test]

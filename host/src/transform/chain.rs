@@ -127,7 +127,7 @@ impl Chain {
         let steps =
             self.steps.iter().map(|step| LaneStep::new(step.policy.circuit_breaker.clone())).collect();
         let (pace, filtered) = (Pace::default(), Filtered::default());
-        LaneChain { chain: self.clone(), origin, steps, pace, filtered }
+        LaneChain { chain: self.clone(), origin, steps, pace, filtered, filtered_to: 0 }
     }
 }
 
@@ -140,6 +140,8 @@ pub struct LaneChain {
     steps: Vec<LaneStep>,
     pace: Pace,
     filtered: Filtered,
+    /// The offset up to which the filter's records are counted.
+    filtered_to: u64,
 }
 
 impl fmt::Debug for LaneChain {
@@ -165,7 +167,7 @@ impl LaneChain {
         let given = from..from + self.pace.take(count.saturating_sub(from));
         let mut filtered = Filtered::default();
         let mut previous = match &self.chain.sieve {
-            Some(sieve) => sieve.sieve(batch, given.clone(), &mut filtered),
+            Some(sieve) => sieve.sieve(batch, given.clone(), self.filtered_to, &mut filtered),
             None => (given != (0..count)).then(|| forward(given.clone(), records.len())),
         };
         let (mut slow, mut timed_out) = (false, false);
@@ -195,6 +197,9 @@ impl LaneChain {
             self.pace.went_well(slow);
         }
         self.filtered = filtered;
+        if let Some(last) = given.clone().last() {
+            self.filtered_to = self.filtered_to.max(records.offset(last as usize) + 1);
+        }
         Ok(previous.unwrap_or_else(|| forward(given, records.len())))
     }
 
@@ -299,7 +304,7 @@ pub(super) fn run_step(
         End::Held(cause) => return Err(held(named, cause)),
         End::Fatal(text) => return Err(Stop::Fatal { transform: transform(), text }),
         End::Failed(condition, failure) => {
-            let offset = inputs.record(0).offset;
+            let offset = inputs.offset(0);
             return Err(Stop::Failed { transform: transform(), offset, condition, failure });
         }
     }
@@ -311,9 +316,8 @@ pub(super) fn run_step(
 }
 
 fn held(named: &Named<'_>, cause: Cause) -> Stop {
-    let pause =
-        named.policy.circuit_breaker.as_ref().map_or(Duration::from_secs(60), |breaker| breaker.pause);
-    Stop::Held { transform: Arc::from(named.transform), cause, pause }
+    let breaker = named.policy.circuit_breaker.as_ref().expect("only a circuit breaker holds a lane");
+    Stop::Held { transform: Arc::from(named.transform), cause, pause: breaker.pause }
 }
 
 struct Fresh<'a> {

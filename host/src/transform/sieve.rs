@@ -32,23 +32,28 @@ impl Sieve {
         Self { filter, buries_not_json }
     }
 
-    /// Sieves `inputs` of a batch; `None`: all of the whole batch goes on.
+    /// Sieves `inputs` of a batch; `None`: all of the whole batch goes on. Records before the offset
+    /// `new_from` come again, and are not counted once more.
     pub(super) fn sieve(
         &self,
         batch: &Batch,
         inputs: Range<u32>,
+        new_from: u64,
         filtered: &mut Filtered,
     ) -> Option<Transformed> {
-        let mut passed = Transformed::default();
+        let outputs = Vec::with_capacity(inputs.len());
+        let mut passed = Transformed { outputs, ..Transformed::default() };
         for input in inputs.clone() {
-            match self.filter.matches(&batch.records.record(input as usize), &batch.origin) {
+            let record = batch.records.record(input as usize);
+            let counted = u64::from(record.offset >= new_from);
+            match self.filter.matches(&record, &batch.origin) {
                 Verdict::Match => passed.outputs.push(as_it_is(input)),
                 Verdict::NoMatch => {
-                    filtered.no_match += 1;
+                    filtered.no_match += counted;
                     passed.dropped += 1;
                 }
                 Verdict::NotJson(why) => {
-                    filtered.not_json += 1;
+                    filtered.not_json += counted;
                     if self.buries_not_json {
                         let failure =
                             Failure { code: String::from("FilterNotJson"), detail: why.to_string() };
@@ -106,7 +111,7 @@ mod tests {
         let batch = batch(&[r#"{"a":1}"#, r#"{"a":2}"#, "no json", r#"{"a":1}"#, r#"{"a":1}"#]);
         for (buries, dropped, failed) in [(false, 2, vec![]), (true, 1, vec![2])] {
             let mut filtered = Filtered::default();
-            let passed = sieve(buries).sieve(&batch, 0..4, &mut filtered).expect("not all");
+            let passed = sieve(buries).sieve(&batch, 0..4, 0, &mut filtered).expect("not all");
             let inputs: Vec<_> = passed.outputs.iter().map(|output| output.input).collect();
             assert_eq!((inputs, passed.dropped), (vec![0, 3], dropped));
             assert_eq!(passed.failed.iter().map(|failed| failed.input).collect::<Vec<_>>(), failed);
@@ -116,9 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_again_is_sieved_again_and_counted_once() {
+        let batch = batch(&[r#"{"a":2}"#, "no json", r#"{"a":2}"#]);
+        let mut filtered = Filtered::default();
+        let passed = sieve(false).sieve(&batch, 0..3, 2, &mut filtered).expect("not all");
+        assert_eq!((passed.dropped, filtered), (3, Filtered { no_match: 1, not_json: 0 }));
+    }
+
+    #[test]
     fn a_batch_that_matches_whole_is_left_as_it_is() {
         let batch = batch(&[r#"{"a":1}"#, r#"{"a":1}"#]);
-        assert!(sieve(false).sieve(&batch, 0..2, &mut Filtered::default()).is_none());
-        assert!(sieve(false).sieve(&batch, 1..2, &mut Filtered::default()).is_some(), "a part is named");
+        assert!(sieve(false).sieve(&batch, 0..2, 0, &mut Filtered::default()).is_none());
+        assert!(sieve(false).sieve(&batch, 1..2, 0, &mut Filtered::default()).is_some(), "a part is named");
     }
 }

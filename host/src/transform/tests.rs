@@ -211,8 +211,12 @@ impl Call for Double {
 }
 
 fn batch(records: usize) -> Arena {
+    batch_at(0, records)
+}
+
+fn batch_at(start: u64, records: usize) -> Arena {
     let mut arena = Arena::default();
-    for offset in 0..records as u64 {
+    for offset in start..start + records as u64 {
         let value = offset.to_string();
         let record =
             NewRecord { key: Some(b"k"), value: Some(value.as_bytes()), timestamp_ms: 7, offset, index: 0 };

@@ -181,7 +181,7 @@ fn the_lane_is_held_when_most_of_a_thousand_records_fail_and_nothing_of_the_batc
         Ok(if fails { Answer::Fail(failure()) } else { Answer::Forward })
     });
     let mut lane = factory.lane(Policy::default());
-    let (small, large) = (batch(900), batch(10_000));
+    let (small, large) = (batch(900), batch_at(900, 10_000));
     assert_eq!(lane.run(&small).expect("too few to tell").failed.len(), 900);
     let held = lane.run(&large).expect_err("held");
     let cause = Cause::Failures { failed: 10_900, records: 10_900 };
@@ -222,5 +222,15 @@ fn calls_that_hang_one_after_another_hold_the_lane_and_one_record_does_not() {
         for part in [0..64, 0..1, 1..64] {
             lane.run_part(&batch, part).expect("one bad record holds nothing");
         }
+    }
+}
+
+#[test]
+fn a_batch_that_comes_again_for_a_later_transform_does_not_open_the_breaker_of_an_earlier_one() {
+    let factory = Factory::new(|_| Ok(Answer::Fail(failure())));
+    let mut lane = factory.lane(Policy::default());
+    for _ in 0..20 {
+        lane.run(&batch(300)).expect("300 bad records are too few, however often they come");
+        lane.pass(Duration::from_secs(1));
     }
 }
