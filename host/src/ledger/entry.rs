@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::OffsetRange;
 pub use crate::record::{CutCause, DEAD_LETTER_SINK};
+use crate::record::{OffsetRange, OffsetRun, Variant};
 
 /// An object that an entry puts into the lake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ pub struct ObjectEntry {
     /// `Content-Encoding` label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
+    /// The version of the transforms that made it; no object holds records of two.
+    #[serde(default, skip_serializing_if = "Variant::is_stable")]
+    pub variant: Variant,
+    /// The offsets of its records, where the range went through two versions; empty: all of the range's
+    /// from its first to its last offset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<OffsetRun>,
 }
 
 /// Where the bytes of an object wait until it is published.
@@ -132,6 +139,12 @@ pub struct Entry {
     pub sinks: BTreeMap<String, SinkEntry>,
     /// In the order in which they ran.
     pub transforms: Vec<TransformEntry>,
+    /// Those of the candidate, where the revision has one that records went through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidate: Vec<TransformEntry>,
+    /// Number of the revision that made it; 0: by a host that knew none. Never falls along a chain.
+    #[serde(default)]
+    pub revision: u64,
     /// `sha256:` and the digest of the configuration that made it.
     pub config_digest: String,
     /// The program that wrote it.

@@ -286,6 +286,8 @@ pub(super) fn entry(start: u64, end: u64) -> Entry {
         unplaced: 0,
         sinks: BTreeMap::new(),
         transforms: Vec::new(),
+        candidate: Vec::new(),
+        revision: 0,
         config_digest: "sha256:00".into(),
         host_version: "0.1.0".into(),
     }
@@ -309,6 +311,8 @@ pub(super) fn object(
         last_offset,
         content_type: None,
         content_encoding: None,
+        variant: crate::record::Variant::Stable,
+        runs: Vec::new(),
     }
 }
 

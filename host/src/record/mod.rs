@@ -4,6 +4,7 @@
 mod arena;
 mod cut;
 mod outcome;
+mod variant;
 
 pub use arena::{Arena, HeaderIter, Headers, NewRecord, RecordRef};
 pub(crate) use arena::{Columns, HEADERS_PRESENT, KEY_PRESENT, NULL_LENGTH, VALUE_PRESENT};
@@ -12,6 +13,7 @@ pub use outcome::{
     Annotation, Condition, Failed, Failure, Output, OutputSource, Postponement, Report, Rest, Transformed,
     Wait,
 };
+pub use variant::{OffsetRun, Variant};
 
 use std::fmt;
 use std::sync::Arc;

@@ -92,6 +92,8 @@ pub(super) fn build(cut: &Cut, placed: &Placed) -> Entry {
         unplaced: accounts.unplaced,
         sinks,
         transforms: context.provenance.iter().map(transform_entry).collect(),
+        candidate: Vec::new(),
+        revision: 0,
         config_digest: context.config.digest.clone(),
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     }
@@ -138,5 +140,7 @@ fn object_entry(cut: &Cut, sink: &str, number: u32, object: &PlacedObject, cut_m
         last_offset: summary.last_offset,
         content_type: Some(targets.content_type(sink).to_owned()),
         content_encoding: None,
+        variant: crate::record::Variant::Stable,
+        runs: Vec::new(),
     }
 }

@@ -118,6 +118,8 @@ mod tests {
             last_offset: 0,
             content_type: None,
             content_encoding: None,
+            variant: crate::record::Variant::Stable,
+            runs: Vec::new(),
         }
     }
 

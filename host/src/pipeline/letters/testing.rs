@@ -26,6 +26,8 @@ pub(super) fn entry() -> Entry {
         unplaced: 0,
         sinks: BTreeMap::new(),
         transforms: Vec::new(),
+        candidate: Vec::new(),
+        revision: 0,
         config_digest: "sha256:c0".into(),
         host_version: "0".into(),
     }

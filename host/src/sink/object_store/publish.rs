@@ -270,6 +270,8 @@ mod tests {
             last_offset: 6,
             content_type: Some("application/x-ndjson".into()),
             content_encoding: None,
+            variant: crate::record::Variant::Stable,
+            runs: Vec::new(),
         }
     }
 
@@ -305,6 +307,8 @@ mod tests {
                 ("lake".to_owned(), sink(std::iter::once(small).chain(staged).collect())),
             ]),
             transforms: Vec::new(),
+            candidate: Vec::new(),
+            revision: 0,
             config_digest: "sha256:00".into(),
             host_version: "0.1.0".into(),
         }
