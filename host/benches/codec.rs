@@ -5,12 +5,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use host::batch::{OpenRange, SinkSpec, Sinks, Worked};
+use host::batch::{OpenRange, Part, SinkSpec, Sinks, Worked};
 use host::clock::Random;
 use host::codec::{compress, encode_line};
 use host::config::{Compression, Format};
 use host::record::{
-    Arena, Batch, Epoch, NewRecord, OffsetRange, Output, OutputSource, TopicPartition, Transformed,
+    Arena, Batch, Epoch, NewRecord, OffsetRange, Output, OutputSource, TopicPartition, Transformed, Variant,
 };
 
 #[global_allocator]
@@ -215,7 +215,8 @@ fn ranges(criterion: &mut Criterion) {
 }
 
 fn take_in(range: &mut OpenRange, batch: &Batch, transformed: &Transformed) {
-    let worked = Worked { batch, from: 0, transformed, transforms: &[], now_ms: 0 };
+    let part = Part { variant: Variant::Stable, transformed, transforms: &[] };
+    let worked = Worked { batch, from: 0, rest: None, parts: &[part], now_ms: 0 };
     range.take_in(&worked).expect("every record is forwarded");
 }
 

@@ -1,8 +1,11 @@
 //! What pipeline.toml takes and refuses, by golden files, the documentation's own example and a mutator.
 //!
-//! `tests/config/valid/*.toml` have a `.summary` beside them, `tests/config/invalid/*.toml` an `.err`;
+//! `tests/config/valid/*.toml` have a `.summary` and a `.kept` (the kept configuration) beside them,
+//! `tests/config/invalid/*.toml` an `.err`;
 //! `BLESS=1` writes them anew, for a person to read in the diff.
 
+#[path = "config/kept.rs"]
+mod kept;
 #[path = "config/mutate.rs"]
 mod mutate;
 
@@ -63,6 +66,8 @@ fn valid_files_mean_what_their_summaries_say() {
                 assert!(!summary.contains(SECRET), "{summary}");
                 assert!(!format!("{pipeline:?}").contains(SECRET), "{}", path.display());
                 failures.extend(differs(&path, "summary", &summary));
+                kept::stands_for(&pipeline);
+                failures.extend(differs(&path, "kept", &pipeline.kept.text));
             }
             Err(error) => failures.push(format!("{} is refused:\n{error}", path.display())),
         }
@@ -104,6 +109,8 @@ fn the_documentation_describes_every_key_and_its_example_is_taken() {
         ("[batch]\nzzzz = 1\n", "## `[batch]`"),
         ("[cut]\nzzzz = 1\n", "## `[cut]`"),
         ("[filter]\nzzzz = 1\n", "## `[filter]`"),
+        ("[swap]\nzzzz = 1\n", "## `[swap]`"),
+        ("[swap]\nrollback = { zzzz = 1 }\n", "### Automatic rollback"),
         ("[host]\nzzzz = 1\n", "## `[host]`"),
         ("[ledger]\nzzzz = 1\n", "## `[ledger]`"),
         ("[dead_letter]\nzzzz = 1\n", "## `[dead_letter]`"),
@@ -139,6 +146,9 @@ fn a_damaged_file_never_panics_and_says_where() {
             let Ok(outcome) = outcome else {
                 panic!("panicked on seed {seed} of {}:\n{damaged}", path.display())
             };
+            if let Ok(pipeline) = &outcome {
+                kept::stands_for(pipeline);
+            }
             if let Err(error) = outcome {
                 assert!(!error.problems.is_empty(), "seed {seed}: an error without a problem");
                 let placed = error.problems.iter().all(|problem| problem.position.is_some());
@@ -193,6 +203,8 @@ fn values_reach_the_model() {
     assert_eq!(lake.prefix.parts[0], PrefixPart::Timestamp(time));
     assert_eq!(pipeline.cut.min_size, 0, "whoever writes an interval means it");
     assert!(pipeline.digest.starts_with("sha256:") && pipeline.digest.len() == 71);
+    assert_eq!(pipeline.digest, pipeline.kept.digest);
+    assert!(pipeline.host.control.is_some_and(|control| !control.explicit && control.is_loopback()));
     let ledger = pipeline.ledger_location().expect("a ledger");
     assert_eq!(ledger.url.as_str(), "s3://lake/_vanne");
     assert_eq!(pipeline.dead_letter_location().expect("a place").url.as_str(), "s3://lake/dead/access");
@@ -242,6 +254,10 @@ fn files_on_disk_are_loaded_with_their_folder() {
     std::fs::write(&path, text).expect("written");
     let pipeline = config::load(&path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(pipeline.folder, folder.path());
+    assert_eq!(pipeline.file.as_deref(), Some(path.as_path()));
+    let again = pipeline.with_kept(&pipeline.kept.text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((&again.file, &again.digest), (&pipeline.file, &pipeline.digest));
+    assert_eq!(again.transforms, pipeline.transforms);
 
     let missing = config::check_files(&pipeline).expect_err("nothing is there").to_string();
     assert!(missing.contains("transforms[0].plugin") && missing.contains("`make`"), "{missing}");

@@ -11,6 +11,10 @@ mod guests;
 mod inspect;
 #[path = "plugin/logs.rs"]
 mod logs;
+#[path = "plugin/stamp.rs"]
+mod stamp;
+#[path = "common/stamps.rs"]
+mod stamps;
 
 use std::collections::BTreeMap;
 use std::io::Write;

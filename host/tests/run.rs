@@ -19,6 +19,8 @@ mod run {
     mod chain_example;
     mod chains;
     mod command_line;
+    mod dev;
+    mod explain;
     mod feeds;
     mod filter;
     mod isolation;

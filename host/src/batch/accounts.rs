@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::ObjectSummary;
 use super::parts::Parts;
 use crate::config::{Compression, Format};
-use crate::record::{DEAD_LETTER_SINK, OffsetRange};
+use crate::record::{DEAD_LETTER_SINK, OffsetRange, Variant};
 
 /// What a range has to know of a sink.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub struct Sinks {
     specs: Vec<SinkSpec>,
     part_bytes: usize,
     config_digest: String,
+    candidate_config_digest: Option<String>,
     parts: Arc<Parts>,
 }
 
@@ -44,6 +45,23 @@ impl Sinks {
     /// letters say about the configuration.
     #[must_use]
     pub fn new(configured: Vec<SinkSpec>, part_bytes: usize, config_digest: &str) -> Arc<Self> {
+        Arc::new(Self::of(configured, part_bytes, config_digest))
+    }
+
+    /// As [`Sinks::new`], where a candidate may run beside the stable version: its dead letters say
+    /// `candidate_config_digest`, and objects come with the runs of their offsets.
+    #[must_use]
+    pub fn with_candidate(
+        configured: Vec<SinkSpec>,
+        part_bytes: usize,
+        config_digest: &str,
+        candidate_config_digest: &str,
+    ) -> Arc<Self> {
+        let candidate_config_digest = Some(candidate_config_digest.to_owned());
+        Arc::new(Self { candidate_config_digest, ..Self::of(configured, part_bytes, config_digest) })
+    }
+
+    fn of(configured: Vec<SinkSpec>, part_bytes: usize, config_digest: &str) -> Self {
         let mut specs = configured;
         specs.push(SinkSpec {
             name: Arc::from(DEAD_LETTER_SINK),
@@ -52,12 +70,13 @@ impl Sinks {
             buffer_bytes: Self::DEAD_LETTER_BUFFER_BYTES,
             default: false,
         });
-        Arc::new(Self {
+        Self {
             specs,
             part_bytes: part_bytes.max(1),
             config_digest: config_digest.to_owned(),
+            candidate_config_digest: None,
             parts: Arc::default(),
-        })
+        }
     }
 
     /// Every sink; the last is for dead letters.
@@ -80,8 +99,16 @@ impl Sinks {
         &self.parts
     }
 
-    pub(super) fn config_digest(&self) -> &str {
-        &self.config_digest
+    /// Whether records may go through another version than the stable one.
+    #[inline]
+    pub(super) fn has_candidate(&self) -> bool {
+        self.candidate_config_digest.is_some()
+    }
+
+    /// What the dead letters of a version say about the configuration.
+    pub(super) fn config_digest(&self, variant: Variant) -> &str {
+        let candidate = self.candidate_config_digest.as_deref().filter(|_| !variant.is_stable());
+        candidate.unwrap_or(&self.config_digest)
     }
 
     pub(super) fn part_bytes(&self) -> usize {
@@ -94,8 +121,10 @@ impl Sinks {
 pub struct Chunk {
     /// The sink.
     pub sink: Arc<str>,
-    /// Which of the sink's objects in this range, from 0.
+    /// Which of the sink's objects in this range, from 0, whichever version made it.
     pub object: u32,
+    /// Which version made it.
+    pub variant: Variant,
     /// A part's length but for the last, which is shorter or equal, and may be empty where others went
     /// before.
     pub bytes: Bytes,
@@ -103,12 +132,13 @@ pub struct Chunk {
     pub last: Option<ObjectSummary>,
 }
 
-/// What a sink got of a range.
+/// What a sink got of a range, over all versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkAccounts {
     /// The sink.
     pub sink: Arc<str>,
-    /// Its objects, by number.
+    /// Its objects, of whichever version: each stands at the position that is its number
+    /// ([`Chunk::object`]), which is the order of their first records.
     pub objects: Vec<ObjectSummary>,
     /// Records written into them.
     pub written: u64,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::parts::Parts;
 use crate::codec::{self, Encoder};
 use crate::config::{Compression, Format};
-use crate::record::{Failure, RecordRef};
+use crate::record::{Failure, OffsetRun, RecordRef, Variant};
 use crate::store::PART_BYTES;
 
 /// Plain bytes from which an object streams through an encoder of its own. Smaller ones share the
@@ -52,7 +52,7 @@ impl Ratio {
 }
 
 /// What is known of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectSummary {
     /// Length as delivered.
     pub bytes: u64,
@@ -66,6 +66,11 @@ pub struct ObjectSummary {
     pub last_offset: u64,
     /// Smallest timestamp that is not negative; `None` where the broker gave none.
     pub oldest_ms: Option<i64>,
+    /// The version that all its records went through; an [`ObjectBuffer`] alone says stable.
+    pub variant: Variant,
+    /// The offsets of its records: a run goes on until something came of a record by another version.
+    /// Empty where the range knows one version, and in what an [`ObjectBuffer`] alone says.
+    pub runs: Vec<OffsetRun>,
 }
 
 /// An object that is complete.
@@ -265,6 +270,8 @@ impl ObjectBuffer {
             first_offset: self.first_offset,
             last_offset: self.last_offset,
             oldest_ms: self.oldest_ms,
+            variant: Variant::Stable,
+            runs: Vec::new(),
         };
         Ok(Finished { tail, summary })
     }

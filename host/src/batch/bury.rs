@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{Content, DeadLetter, Header, Original, Provenance, SinkSpec, Worked};
+use super::{Content, DeadLetter, Header, Original, Part, Provenance, SinkSpec, Worked};
 use crate::record::{Annotation, Condition, Failed, Failure, Output, OutputSource, RecordRef, Report};
 
 /// A failure, and what is known of it.
@@ -24,7 +24,7 @@ pub(super) struct Trouble<'a> {
 
 impl<'a> Trouble<'a> {
     /// A failure that the transforms report.
-    pub(super) fn reported(worked: &Worked<'a>, failed: &'a Failed) -> Self {
+    pub(super) fn reported(worked: &Worked<'a>, part: &Part<'a>, failed: &'a Failed) -> Self {
         let output = failed.value.as_deref().map(|value| Content {
             timestamp_ms: -1,
             value: Some(Cow::Borrowed(value)),
@@ -40,7 +40,7 @@ impl<'a> Trouble<'a> {
             condition: failed.condition,
             failure: &failed.failure,
             output,
-            transform: failed.transform.and_then(|position| worked.transforms.get(usize::from(position))),
+            transform: failed.transform.and_then(|position| part.transforms.get(usize::from(position))),
             attempts: failed.attempts,
             first_attempt_ms,
             report: failed.report.as_deref(),
@@ -50,16 +50,17 @@ impl<'a> Trouble<'a> {
     /// An output that no sink takes, or not the one that it was meant for.
     pub(super) fn at_sink(
         worked: &Worked<'a>,
+        part: &Part<'a>,
         output: &Output,
         sink: &'a str,
         condition: Condition,
         failure: &'a Failure,
     ) -> Self {
-        let annotation = worked.transformed.annotation(output);
+        let annotation = part.transformed.annotation(output);
         let added = annotation.is_some_and(|annotation| !annotation.headers.is_empty());
         let is_the_record = output.source == OutputSource::Input && !added;
-        let record = worked.transformed.record(&worked.batch.records, output);
-        let attempts = u32::from(!worked.transforms.is_empty());
+        let record = part.transformed.record(&worked.batch.records, output);
+        let attempts = u32::from(!part.transforms.is_empty());
         Self {
             input: output.input,
             index: Some(output.index),
@@ -75,7 +76,12 @@ impl<'a> Trouble<'a> {
     }
 
     /// The letter, with the record in it.
-    pub(super) fn letter(self, worked: &Worked<'a>, config_digest: &'a str) -> DeadLetter<'a> {
+    pub(super) fn letter(
+        self,
+        worked: &Worked<'a>,
+        part: &Part<'a>,
+        config_digest: &'a str,
+    ) -> DeadLetter<'a> {
         let record = worked.batch.records.record(self.input as usize);
         let backtrace = self.report.map_or("", |report| &report.backtrace);
         DeadLetter {
@@ -95,7 +101,7 @@ impl<'a> Trouble<'a> {
             failed_ms: worked.now_ms,
             original: Original::Here(content(&record, None)),
             output: self.output,
-            transforms: Cow::Borrowed(worked.transforms),
+            transforms: Cow::Borrowed(part.transforms),
             config_digest: Cow::Borrowed(config_digest),
         }
     }

@@ -13,6 +13,11 @@ use crate::record::CutCause;
 /// writes an entry now and then, so that a restart does not read it all again.
 pub const DROPPED_OFFSETS_MAX: u64 = 1_000_000;
 
+/// Runs of a range, over all its objects, at which it is cut. Where two versions share the records by
+/// key, almost each record may begin one, and an entry is one document that its readers hold in memory:
+/// so many are some 400 KB of it. A batch may go over this by what it adds.
+pub const RUNS_MAX: u64 = 10_000;
+
 /// What is known of an open range. Times are milliseconds of one clock, the caller's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RangeState {
@@ -22,6 +27,8 @@ pub struct RangeState {
     pub records: u64,
     /// Offsets passed, with or without a record.
     pub offsets: u64,
+    /// Runs of all objects; 0 where one version has all records.
+    pub runs: u64,
     /// When the first offset was passed; `None`: none was.
     pub first_passed_ms: Option<i64>,
     /// When the first record was buffered; `None`: there is nothing to write.
@@ -54,8 +61,8 @@ impl CutPolicy {
 
     /// Whether the range is to be cut now, and why.
     ///
-    /// With something to write: size, then records, then age. With nothing to write, neither size nor
-    /// records nor age count, only [`CutCause::Dropped`].
+    /// With something to write: size, then records, then runs, then age. With nothing to write, none of
+    /// them counts, only [`CutCause::Dropped`].
     #[must_use]
     pub fn due(&self, range: &RangeState, now_ms: i64) -> Option<CutCause> {
         let reached = |bound: Option<u64>, count: u64| bound.is_some_and(|bound| count >= bound);
@@ -69,6 +76,9 @@ impl CutPolicy {
         }
         if reached(self.records, range.records) {
             return Some(CutCause::Records);
+        }
+        if range.runs >= RUNS_MAX {
+            return Some(CutCause::Runs);
         }
         is_late.then_some(CutCause::Age)
     }
@@ -112,6 +122,7 @@ mod tests {
             encoded_bytes,
             records: 10,
             offsets: 12,
+            runs: 0,
             first_passed_ms: Some(first_buffered_ms - 5_000),
             first_buffered_ms: Some(first_buffered_ms),
         }
@@ -143,6 +154,15 @@ mod tests {
         let few = RangeState { records: 9, ..written(99, 0) };
         assert_eq!(policy.due(&few, 900_000), Some(CutCause::Age));
         assert_eq!(policy.due(&few, 0), None);
+    }
+
+    #[test]
+    fn too_many_runs_for_an_entry_end_a_range_before_its_time() {
+        let policy = CutPolicy::new(&config::Cut { size: Some(100), ..cut() });
+        let many = RangeState { runs: RUNS_MAX, ..written(99, 0) };
+        assert_eq!(policy.due(&many, 0), Some(CutCause::Runs));
+        assert_eq!(policy.due(&RangeState { runs: RUNS_MAX - 1, ..many }, 0), None);
+        assert_eq!(policy.due(&RangeState { encoded_bytes: 100, ..many }, 0), Some(CutCause::Size));
     }
 
     #[test]
@@ -184,6 +204,7 @@ mod tests {
                 encoded_bytes,
                 records: 1,
                 offsets: 1,
+                runs: 0,
                 first_passed_ms: Some(passed),
                 first_buffered_ms: later.map(|later| passed + later),
             };

@@ -5,7 +5,7 @@
 //! told the time. Everything here is plain data worked by one thread at a time.
 //!
 //! Invariant: of every record taken in, exactly one of dropped, dead and kept is counted, and every
-//! failure is a dead letter in the same range.
+//! failure is a dead letter in the same range. No object holds records of two versions of the transforms.
 
 mod accounts;
 mod buffer;
@@ -19,7 +19,7 @@ mod range;
 
 pub use accounts::{Accounts, Chunk, ClosedRange, SinkAccounts, SinkSpec, Sinks};
 pub use buffer::{Finished, ObjectBuffer, ObjectSummary, Ratio, STREAM_FROM_BYTES};
-pub use cut::{CutPolicy, DROPPED_OFFSETS_MAX, RangeState};
+pub use cut::{CutPolicy, DROPPED_OFFSETS_MAX, RUNS_MAX, RangeState};
 pub use dead_letter::{Content, DeadLetter, Header, Original, Provenance};
 pub use error::Error;
-pub use range::{OpenRange, Worked};
+pub use range::{OpenRange, Part, Worked};

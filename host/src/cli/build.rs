@@ -1,10 +1,10 @@
-//! `--build`: each transform's own build command.
+//! Each transform's own build command, for `--build` and `host dev`.
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::config;
+use crate::config::{self, Build};
 
 /// Runs the build commands in order; each one's output goes to standard error.
 ///
@@ -14,32 +14,29 @@ pub(super) async fn build_plugins(pipeline: &config::Pipeline) -> Result<(), Str
     for transform in &pipeline.transforms {
         let Some(build) = &transform.build else { continue };
         tracing::info!(transform = %transform.name, command = %build.command, "building");
-        let status = Command::new("sh")
-            .arg("-c")
-            .arg(&build.command)
-            .current_dir(&build.dir)
-            .stdin(Stdio::null())
-            .stdout(std::io::stderr())
-            .status()
-            .await;
-        match status {
-            Ok(status) if status.success() => {}
-            Ok(status) => {
-                return Err(format!(
-                    "transforms.{}.build: `{}` in {} ended with {status}",
-                    transform.name,
-                    build.command,
-                    build.dir.display()
-                ));
-            }
-            Err(error) => {
-                let folder = build.dir.display();
-                return Err(format!(
-                    "transforms.{}.build: could not run `sh` in {folder}: {error}",
-                    transform.name
-                ));
-            }
-        }
+        run_build(build).await.map_err(|why| format!("transforms.{}.build: {why}", transform.name))?;
     }
     Ok(())
+}
+
+/// Runs one; its output goes to standard error.
+///
+/// # Errors
+/// How it failed.
+pub(super) async fn run_build(build: &Build) -> Result<(), String> {
+    let folder = build.dir.display();
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(&build.command)
+        .current_dir(&build.dir)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .kill_on_drop(true)
+        .status()
+        .await;
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{}` in {folder} ended with {status}", build.command)),
+        Err(error) => Err(format!("could not run `sh` in {folder}: {error}")),
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Halted,
     /// 3: the deadline passed.
     DeadlinePassed,
+    /// 4: a change is made, or may be, and not every partition has shown it in time.
+    Pending,
 }
 
 impl From<Exit> for ExitCode {
@@ -25,6 +27,7 @@ impl From<Exit> for ExitCode {
             Exit::Refused => 1,
             Exit::Halted => 2,
             Exit::DeadlinePassed => 3,
+            Exit::Pending => 4,
         })
     }
 }

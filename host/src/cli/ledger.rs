@@ -1,6 +1,6 @@
 //! `host ledger`: decisions that a person has to take.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -37,6 +37,17 @@ enum Command {
         #[arg(long)]
         from: String,
     },
+    /// Go back to an earlier revision while no host runs. (`host rollback` does it while one does.)
+    ///
+    /// For a newest revision with which no host starts. Makes a new revision with the content of the old one;
+    /// hosts that start run it.
+    Rollback {
+        /// The pipeline's file.
+        pipeline: PathBuf,
+        /// Number of the revision.
+        #[arg(long)]
+        to: u64,
+    },
 }
 
 /// Carries out a decision.
@@ -44,6 +55,7 @@ pub(super) async fn run(arguments: Arguments, json: bool) -> Exit {
     let (path, decision) = match arguments.command {
         Command::NewChain { pipeline, at } => (pipeline, pipeline::Decision::NewChain(at)),
         Command::Adopt { pipeline, from } => (pipeline, pipeline::Decision::Adopt(from)),
+        Command::Rollback { pipeline, to } => return roll_back(&pipeline, to, json).await,
     };
     let decided = match config::load(&path) {
         Ok(config) => pipeline::decide(config, decision).await.map_err(|error| refusal(&error)),
@@ -61,6 +73,27 @@ pub(super) async fn run(arguments: Arguments, json: bool) -> Exit {
                     }
                 }
             }
+            Exit::Done
+        }
+        Err(text) => {
+            say_refused(&text);
+            Exit::Refused
+        }
+    }
+}
+
+async fn roll_back(path: &Path, to: u64, json: bool) -> Exit {
+    let made = match config::load(path) {
+        Ok(config) => pipeline::roll_back(config, to).await.map_err(|error| refusal(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match made {
+        Ok(revision) => {
+            print(&if json {
+                serde_json::json!({ "revision": revision, "of": to }).to_string()
+            } else {
+                format!("revision {revision} has the content of revision {to} again")
+            });
             Exit::Done
         }
         Err(text) => {

@@ -1,15 +1,20 @@
-//! The command line: `host run`, `host validate`, `host ledger`, `host plugin`, `host bench`.
+//! The command line: `host run`, `host dev`, `host validate`, `host explain`, `host ledger`, `host plugin`,
+//! `host bench`, and the commands that talk to a running host (`control`).
 //!
 //! Owns arguments, what is printed, and exit codes. Does not know how anything is done. Invariant: data
 //! goes to standard output, everything else to standard error; secrets are never arguments.
 
 mod bench;
 mod build;
+mod control;
+mod dev;
 mod exit;
+mod explain;
 mod ledger;
 mod plugin;
 mod report;
 mod run;
+mod serve;
 mod signals;
 mod usage;
 mod validate;
@@ -23,12 +28,17 @@ const AFTER_HELP: &str = "\
 Examples:
   host run pipeline.toml                    until Ctrl-C or SIGTERM, then drain
   host run --until-end pipeline.toml        up to the ends that the partitions have now
+  host dev pipeline.toml                    run it, and take each edit of a plugin's source in
   host validate --connect pipeline.toml     look at broker, topics, bucket and plugin as well
+  host explain s3://lake/OBJECT             offsets, plugins and revision that made an object
   host plugin inspect plugin.wasm           who it is, what it imports, whether it would run
   host ledger new-chain --at committed pipeline.toml
+  host status                               what the host that runs on this machine is doing
+  host swap access-logs/parse new.wasm      new code into a running pipeline
 
 Exit codes: 0 done or drained, 1 refused (configuration, or what it names), 2 a lane halted,
-3 the deadline passed before everything had drained.";
+3 the deadline passed before everything had drained, 4 a change is made, but not every partition has
+shown it in time.";
 
 /// Kafka partitions through WebAssembly transforms into objects, exactly once.
 #[derive(Debug, Parser)]
@@ -45,14 +55,20 @@ struct Arguments {
 enum Command {
     /// Run a pipeline.
     Run(RunArguments),
+    /// Run a pipeline while its plugins are written: build, run, watch, and take each edit in.
+    Dev(DevArguments),
     /// Say what is wrong with a pipeline's file, without touching the network.
     Validate(ValidateArguments),
+    /// Say where an object comes from and what made it: its entry in the ledger.
+    Explain(explain::Arguments),
     /// Decide what the ledger can't decide by itself.
     Ledger(ledger::Arguments),
     /// Look into a plugin.
     Plugin(plugin::Arguments),
     /// Fill a topic with made-up records, run the pipeline over them, and print what it cost.
     Bench(bench::Arguments),
+    #[command(flatten)]
+    Control(control::Command),
 }
 
 /// Arguments of `host run`.
@@ -66,6 +82,25 @@ struct RunArguments {
     /// Build each transform's plugin first, by its `build` command.
     #[arg(long)]
     build: bool,
+}
+
+const DEV_AFTER_HELP: &str = "\
+The folder of each build (`dir`) is watched, with all below it but `target`, `node_modules` and what is hidden. After
+an edit the transform's command is run; what it built goes into the running pipeline at each lane's next batch. Then
+the new version's first outputs on the last real records are printed, and their difference from the old one's. A
+build that fails, and a component that is refused, change nothing. pipeline.toml is taken in as well.
+
+Example:
+  host dev examples/quickstart/pipeline.toml
+  (edit the plugin's source)
+  parse: built in 2.1 s, live as revision 4 after 0.3 s";
+
+/// Arguments of `host dev`.
+#[derive(Debug, Args)]
+#[command(after_help = DEV_AFTER_HELP)]
+struct DevArguments {
+    /// The pipeline's file; each transform that is written has a `build` command in it.
+    pipeline: PathBuf,
 }
 
 /// Arguments of `host validate`.
@@ -95,10 +130,13 @@ pub fn main() -> ExitCode {
     let exit = runtime.block_on(async move {
         match arguments.command {
             Command::Run(run) => run::run(run, json).await,
+            Command::Dev(dev) => dev::dev(dev, json).await,
             Command::Validate(validate) => validate::validate(validate, json).await,
+            Command::Explain(explain) => explain::run(explain, json).await,
             Command::Ledger(ledger) => ledger::run(ledger, json).await,
             Command::Plugin(plugin) => plugin::run(plugin, json),
             Command::Bench(bench) => bench::run(bench, json).await,
+            Command::Control(command) => control::run(command, json).await,
         }
     });
     // A blocking call to a broker that is away must not keep the process: what matters has ended.

@@ -1,12 +1,12 @@
 //! Ctrl-C and SIGTERM: the first one drains, the second one ends the process at once. SIGUSR1: lanes that
-//! a circuit breaker holds try again at once.
+//! a circuit breaker holds try again at once. SIGHUP: the pipeline's files are read again.
 
 use std::io;
-use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::Operator;
 
 /// What an ended process says of a signal by custom: 128 and the number of SIGINT.
 const ENDED_BY_SIGNAL: i32 = 130;
@@ -36,18 +36,22 @@ pub(super) fn listen() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Listens for SIGUSR1 from now on, each of which notifies.
+/// Hands SIGUSR1 and SIGHUP to a pipeline from now on.
 ///
 /// # Errors
 /// Where the system refuses.
-pub(super) fn listen_for_resume() -> io::Result<Arc<Notify>> {
-    let mut signal = signal(SignalKind::user_defined1())?;
-    let resume = Arc::new(Notify::new());
-    let notified = Arc::clone(&resume);
+pub(super) fn operate(operator: &Operator) -> io::Result<()> {
+    let mut try_held = signal(SignalKind::user_defined1())?;
+    let mut reload = signal(SignalKind::hangup())?;
+    let operator = operator.clone();
     tokio::spawn(async move {
-        while signal.recv().await.is_some() {
-            notified.notify_one();
+        loop {
+            tokio::select! {
+                Some(()) = try_held.recv() => operator.try_held(),
+                Some(()) = reload.recv() => operator.reload_files(),
+                else => return,
+            }
         }
     });
-    Ok(resume)
+    Ok(())
 }

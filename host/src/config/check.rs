@@ -11,7 +11,9 @@ use super::model::{Broker, FeedFrom, Pipeline};
 /// Every file that is not there, by its key.
 pub fn check_files(pipeline: &Pipeline) -> Result<(), Error> {
     let mut problems = Vec::new();
-    for (nth, transform) in pipeline.transforms.iter().enumerate() {
+    // Without a path the component is the ledger's.
+    let named = pipeline.transforms.iter().enumerate().filter(|(_, it)| !it.plugin.as_os_str().is_empty());
+    for (nth, transform) in named {
         let hint = match &transform.build {
             Some(build) => format!("`--build` makes it by `{}`", shown(&build.command)),
             None => "build the plugin, or correct the path".into(),

@@ -47,6 +47,17 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Url, Wrong> {
     }
 }
 
+/// Reads an address that a person typed, of a place or of an object; relative paths start at `folder`.
+///
+/// # Errors
+/// What is wrong with it, and what to write instead.
+pub fn address(text: &str, folder: &Path) -> Result<Url, String> {
+    parse(text, folder).map_err(|wrong| match wrong.hint {
+        Some(hint) => format!("{}; {hint}", wrong.message),
+        None => wrong.message,
+    })
+}
+
 fn remote(text: &str, scheme: &str, authority: &str, rest: &str) -> Result<Url, Wrong> {
     let bucket = authority.split('@').next().unwrap_or_default();
     let what = if matches!(scheme, "s3" | "gs") { "bucket" } else { "container" };

@@ -7,11 +7,14 @@
 
 mod check;
 mod error;
+mod kept;
 mod location;
 mod model;
+mod plan;
 mod prefix;
 mod raw;
 mod secret;
+mod share;
 mod summary;
 mod units;
 
@@ -20,8 +23,12 @@ use std::path::Path;
 
 pub use check::check_files;
 pub use error::{Error, Position, Problem};
+pub use kept::Kept;
+pub use location::address;
 pub use model::*;
+pub use plan::{Action, Plan, Step, plan};
 pub use secret::Secret;
+pub use share::{Factor, Share};
 pub use summary::summary;
 pub use units::{show_duration, show_size};
 
@@ -50,7 +57,8 @@ pub fn load(path: &Path) -> Result<Pipeline, Error> {
     };
     let absolute = std::path::absolute(path).map_err(unreadable)?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    parse(text, folder, &file, &|name| std::env::var(name).ok())
+    let pipeline = parse(text, folder, &file, &|name| std::env::var(name).ok())?;
+    Ok(Pipeline { file: Some(absolute), ..pipeline })
 }
 
 /// Reads a text, called `name` in errors, whose relative paths start at `folder` (an absolute path), with
@@ -67,7 +75,7 @@ pub fn parse(
     if text.len() as u64 > FILE_BYTES {
         return Err(too_long(name));
     }
-    raw::read(text, name, &raw::Outside { folder, environment: env })
+    raw::read(text, name, &raw::Outside { folder, environment: env, own: None })
 }
 
 fn too_long(file: &str) -> Error {

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use super::error::shown;
 use super::model::{
     Batch, Broker, Compression, Cut, FeedFrom, Filter, Format, Grants, Host, Limits, Location, NotJson,
-    ObjectSink, OnError, OnFatal, Pipeline, Policy, Sink, Source, Start, Transform,
+    ObjectSink, OnError, OnFatal, Pipeline, Policy, RollbackLimits, Sink, Source, Start, Swap, Transform,
 };
 use super::raw::defaults;
 use super::units::{show_duration, show_size};
@@ -40,6 +40,7 @@ impl Display for Summary<'_> {
             write_sink(formatter, name, sink)?;
         }
         write_places(formatter, pipeline)?;
+        write_swap(formatter, &pipeline.swap)?;
         write_host(formatter, &pipeline.host)
     }
 }
@@ -129,7 +130,11 @@ fn write_filter(formatter: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Res
 }
 
 fn write_transform(formatter: &mut fmt::Formatter<'_>, transform: &Transform) -> fmt::Result {
-    writeln!(formatter, "run       {}: {}", transform.name, transform.plugin.display())?;
+    let plugin = match transform.plugin.as_os_str().is_empty() {
+        true => "its component in the ledger".into(),
+        false => transform.plugin.display().to_string(),
+    };
+    writeln!(formatter, "run       {}: {plugin}", transform.name)?;
     write_limits(formatter, &transform.limits)?;
     if transform.grants != Grants::default() {
         writeln!(formatter, "          granted {}", transform.grants.names().join(", "))?;
@@ -261,6 +266,34 @@ fn write_places(formatter: &mut fmt::Formatter<'_>, pipeline: &Pipeline) -> fmt:
     }
 }
 
+fn write_swap(formatter: &mut fmt::Formatter<'_>, swap: &Swap) -> fmt::Result {
+    let default = Swap::default();
+    let watch = if swap.watch { "changed files" } else { "no files" };
+    writeln!(
+        formatter,
+        "swap      watch {}, probe {}, prove {}",
+        marked(&swap.watch, &default.watch, watch),
+        marked(&swap.probe, &default.probe, swap.probe),
+        marked(&swap.prove, &default.prove, show_duration(swap.prove)),
+    )?;
+    let rollback = swap.rollback.as_ref().map_or_else(|| "off".into(), rollback);
+    writeln!(formatter, "          rollback {}", marked(&swap.rollback, &default.rollback, rollback))
+}
+
+fn rollback(limits: &RollbackLimits) -> String {
+    let failed = limits.failed.map(|share| format!("failed over {share}"));
+    let dropped = limits.dropped.map(|share| format!("dropped over {share}"));
+    let time = limits.time.map(|factor| format!("time over {factor}"));
+    let limits_shown: Vec<_> = [failed, dropped, time].into_iter().flatten().collect();
+    format!(
+        "by {} within {} batches or {}, from {} records on",
+        limits_shown.join(", "),
+        limits.batches,
+        show_duration(limits.window),
+        limits.records,
+    )
+}
+
 fn write_host(formatter: &mut fmt::Formatter<'_>, host: &Host) -> fmt::Result {
     let threads =
         host.threads.map_or_else(|| "as many as cores (default)".into(), |threads| threads.to_string());
@@ -269,5 +302,12 @@ fn write_host(formatter: &mut fmt::Formatter<'_>, host: &Host) -> fmt::Result {
         .as_ref()
         .map_or_else(|| "the user's (default)".into(), |cache| cache.display().to_string());
     let memory = marked(&host.memory, &defaults::MEMORY, show_size(host.memory));
-    writeln!(formatter, "host      memory {memory}, threads {threads}, cache {cache}")
+    let token = if host.control_token.is_some() { ", by a token" } else { "" };
+    let control = match &host.control {
+        Some(control) if control.explicit => format!("{}{token}", control.address),
+        Some(control) => format!("{} (default){token}", control.address),
+        None => "off".into(),
+    };
+    writeln!(formatter, "host      memory {memory}, threads {threads}, cache {cache}")?;
+    writeln!(formatter, "          control {control}")
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::{self, partition_of, topic_of};
+use super::start::folders;
 use super::{
     Error, Ledger, Origin, PartitionLog, Publish, Result, SinkPlace, StartAt, Starts, TopicIdentity, resolve,
 };
@@ -84,7 +85,7 @@ impl Ledger {
     /// [`Error::Store`].
     pub async fn topics(&self) -> Result<Vec<TopicIdentity>> {
         let folder = path::pipeline_folder(&self.root, &self.pipeline);
-        self.folders(&folder, folder.clone(), |path| topic_of(&folder, path)).await
+        folders(&*self.store, &folder, folder.clone(), |path| topic_of(&folder, path)).await
     }
 
     /// The partitions of a topic that have something in this pipeline's ledger, in order.
@@ -94,8 +95,8 @@ impl Ledger {
     pub async fn partitions(&self, topic: &TopicIdentity) -> Result<Vec<i32>> {
         self.check(topic)?;
         let folder = path::topic_folder(&self.root, &self.pipeline, topic);
-        let mut partitions =
-            self.folders(&folder, folder.clone(), |path| partition_of(&folder, path)).await?;
+        let of = |path: &str| partition_of(&folder, path);
+        let mut partitions = folders(&*self.store, &folder, folder.clone(), of).await?;
         partitions.sort_unstable();
         Ok(partitions)
     }
@@ -279,11 +280,13 @@ mod tests {
                     (0..30).for_each(|start| store.set(&chain.lane().entry(start), bytes::Bytes::new()));
                 }
             }
-            store.set("_vanne/logs/revision/00000000000000000001.json", bytes::Bytes::new());
+            for inner in ["revision/00000000000000000001.json", "component/00.wasm", "config/00.toml"] {
+                store.set(&format!("_vanne/logs/{inner}"), bytes::Bytes::new());
+            }
             let before = store.listings();
             let topics = ledger.topics().await.expect("the store answers");
             assert_eq!(topics.len(), names.len() * ids.len());
-            assert!(store.listings() - before <= topics.len() + 2);
+            assert!(store.listings() - before <= topics.len() + 4);
             assert_eq!(
                 ledger.partitions(&topics[0]).await.expect("the store answers"),
                 [0, 1, 2, 10, 11, 100]

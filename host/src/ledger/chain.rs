@@ -90,6 +90,13 @@ struct Closed {
     closed_at: String,
 }
 
+/// Why an entry may not follow another one by their revisions.
+pub(super) fn fall(before: &super::Entry, entry: &super::Entry) -> Option<String> {
+    let (earlier, later) = (before.revision, entry.revision);
+    (later < earlier)
+        .then(|| format!("it is of revision {later}, and the one before it of revision {earlier}"))
+}
+
 impl Chain {
     pub(super) fn new(
         ledger: Ledger,
@@ -243,10 +250,18 @@ impl Chain {
                     && previous.digest == before.digest
                     && before.entry.end == start =>
             {
-                Ok(())
+                self.check_revision(&before.entry, &entry.entry)
             }
             Some(_) => Err(self.broken(start, "the entry names another one before it than stands there")),
             None => Err(self.broken(start, "the entry names none before it, but one stands there")),
+        }
+    }
+
+    /// Revisions never fall along a chain.
+    pub(super) fn check_revision(&self, before: &super::Entry, entry: &super::Entry) -> Result<()> {
+        match fall(before, entry) {
+            None => Ok(()),
+            Some(reason) => Err(self.broken(entry.start, &format!("the entry falls back: {reason}"))),
         }
     }
 

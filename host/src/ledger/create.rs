@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::chain::fall;
 use super::codec::{self, Encoded, LastEntry};
 use super::{Chain, Entry, Error, Result, Tail};
 use crate::retry::Backoff;
@@ -55,8 +56,8 @@ impl Chain {
     /// stand, that try gets [`Outcome::Theirs`], and whoever takes over publishes it.
     ///
     /// # Errors
-    /// [`Error::Unfit`] where the entry does not continue `tail`, breaks a rule of its own, or `tail` is
-    /// not published (a bug; nothing was sent); [`Error::Store`] of kind refused, where trying again is
+    /// [`Error::Unfit`] where the entry does not continue `tail`, has a lower revision than it, breaks a rule
+    /// of its own, or `tail` is not published (a bug; nothing was sent); [`Error::Store`] of kind refused, where trying again is
     /// useless; [`Error::Malformed`], [`Error::Newer`] and [`Error::Broken`] for what stands there instead.
     pub async fn create(&self, tail: &Tail, entry: &Entry, inline: &[Bytes]) -> Result<Outcome> {
         let unfit =
@@ -102,6 +103,9 @@ impl Chain {
                 self.broken(entry.start, "another writer's entry continues another chain than this one")
             );
         }
+        if let Some(last) = &tail.last {
+            self.check_revision(&last.entry, &standing.entry)?;
+        }
         Ok(Outcome::Theirs(standing))
     }
 
@@ -115,6 +119,9 @@ impl Chain {
         }
         if entry.previous != tail.previous() {
             return Err("it does not name the entry before it".into());
+        }
+        if let Some(reason) = tail.last.as_ref().and_then(|last| fall(&last.entry, entry)) {
+            return Err(reason);
         }
         self.stranger(entry).map_or(Ok(()), Err)
     }

@@ -16,11 +16,11 @@ pub(super) const DOCUMENT_VERSION: u32 = 1;
 
 /// A document longer than this was not written by us: the longest has a number for each of some ten
 /// thousand partitions.
-const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
 /// How often a create is tried whose answers contradict the reads (a conflict with a writer that then
 /// died, or a lost answer) before the caller hears of it.
-const CREATE_TRIES: u32 = 6;
+pub(super) const CREATE_TRIES: u32 = 6;
 
 /// The one field that all formats share for ever.
 #[derive(serde::Deserialize)]
@@ -105,13 +105,13 @@ where
         }
         patience.wait(&mut backoff).await;
     }
-    Err(Error::Store(failure.unwrap_or_else(|| store::Error {
-        kind: store::ErrorKind::Unknown,
-        operation: "create",
-        path: path.to_owned(),
-        place: store.place().to_owned(),
-        source: "the store says that it exists, and that it does not".into(),
-    })))
+    Err(Error::Store(failure.unwrap_or_else(|| contradiction(store, path))))
+}
+
+/// The error of a store that keeps saying that something exists, and that it does not.
+pub(super) fn contradiction(store: &dyn Store, path: &str) -> store::Error {
+    let why = "the store says that it exists, and that it does not";
+    store::Error::new(store::ErrorKind::Unknown, "create", path, store.place(), why)
 }
 
 fn understand<T: DeserializeOwned>(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<T> {

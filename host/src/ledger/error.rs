@@ -76,6 +76,28 @@ pub enum Error {
         reason: String,
     },
 
+    /// A revision to be created breaks a rule, or what it names is not kept; nothing was sent.
+    #[error("revision {revision} of pipeline `{pipeline}` was not created, because {reason}")]
+    UnfitRevision {
+        /// Its number.
+        revision: u64,
+        /// The pipeline.
+        pipeline: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// Something to be kept beside the revisions is too large.
+    #[error("the {what} has {bytes} bytes, and the ledger keeps up to {most}")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// Its length.
+        bytes: u64,
+        /// The bound.
+        most: u64,
+    },
+
     /// The objects of an entry could not be put in place.
     #[error("the entry for {range} of {chain} could not be published")]
     Publish {
@@ -220,7 +242,9 @@ impl Error {
             Self::Malformed { .. } | Self::Newer { .. } | Self::Broken { .. } | Self::Unfit { .. } => {
                 Kind::Halted
             }
-            Self::Name { .. }
+            Self::UnfitRevision { .. }
+            | Self::TooLarge { .. }
+            | Self::Name { .. }
             | Self::Absent { .. }
             | Self::AnotherMachine { .. }
             | Self::AnotherLedger { .. }

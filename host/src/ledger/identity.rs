@@ -107,6 +107,15 @@ impl Ledger {
         Ok(Self { store, root, pipeline, patience, id })
     }
 
+    /// The same ledger for another pipeline.
+    ///
+    /// # Errors
+    /// [`Error::Name`].
+    pub fn of_pipeline(&self, pipeline: &str) -> Result<Self> {
+        check_pipeline(pipeline)?;
+        Ok(Self { pipeline: pipeline.into(), ..self.clone() })
+    }
+
     /// The id: 16 hexadecimal digits, drawn when the ledger was created.
     #[must_use]
     pub fn id(&self) -> &str {

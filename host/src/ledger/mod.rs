@@ -9,13 +9,14 @@
 //! - a create without an answer is sent again, byte for byte, until an entry is *read* at that start;
 //! - an entry is mine only when nonce **and** digest are mine;
 //! - nobody removes what somebody else has staged, unless it lies below the last entry's start
-//!   ([`Chain::collect_garbage`]).
+//!   ([`Chain::collect_garbage`]);
+//! - revisions are numbered create-only as well, and never fall along a chain ([`Revisions`]).
 //!
 //! Does not know how objects are made, staged or put in place (that is a [`Publish`]), nor Kafka: what
 //! a group committed comes in as a [`Commit`], and what logs hold as a [`PartitionLog`].
 //!
 //! Invariant: along a chain every entry starts where the one before it ends, names it by its digest,
-//! and was created only after all objects of that one were in place.
+//! has no lower revision, and was created only after all objects of that one were in place.
 //!
 //! # The way of a lane
 //!
@@ -36,8 +37,12 @@ mod entry;
 mod error;
 mod garbage;
 mod identity;
+mod kept;
+mod lookup;
 mod path;
 mod patience;
+mod revision;
+mod revisions;
 mod search;
 mod start;
 mod take_over;
@@ -57,6 +62,10 @@ pub use create::Outcome;
 pub use entry::*;
 pub use error::{Conflict, Error, Kind, PublishError, Result};
 pub use identity::{Ledger, Options, Place, TopicIdentity, machine_id};
+pub use kept::{COMPONENT_BYTES_MAX, CONFIG_BYTES_MAX};
+pub use lookup::pipelines;
 pub use path::{LanePath, StagedName, check_pipeline, check_sink, is_unique_id};
+pub use revision::*;
+pub use revisions::{Created, Revisions};
 pub use start::{Origin, PartitionLog, StartAt, Starts, resolve};
 pub use take_over::Publish;

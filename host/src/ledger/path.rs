@@ -6,6 +6,9 @@
 //! ```text
 //! <root>/_ledger.json
 //! <root>/_claims/<topic id>/<sha256 of the sink's place>.json            in the sink's own store
+//! <root>/<pipeline>/revision/<number>.json                               from 1, without holes
+//! <root>/<pipeline>/component/<sha256>.wasm
+//! <root>/<pipeline>/config/<sha256>.toml
 //! <root>/<pipeline>/<topic>@<topic id>/_start.json
 //! <root>/<pipeline>/<topic>@<topic id>/<partition>/_start.json           of a partition added later
 //! <root>/<pipeline>/<topic>@<topic id>/<partition>/<start / 1,000,000>/<start>.json
@@ -15,7 +18,8 @@
 //! ```
 //!
 //! Invariant: numbers are padded (14 and 20 digits), so that the order of names is the order of
-//! offsets, and the last name of a chain is its last entry.
+//! offsets, and the last name of a chain is its last entry. Folders of topics have an `@` in their names,
+//! and no other folder of a pipeline has.
 
 use sha2::{Digest, Sha256};
 
@@ -27,7 +31,7 @@ const OFFSETS_PER_FOLDER: u64 = 1_000_000;
 /// Digits of a folder's name: those of the greatest `u64` divided by [`OFFSETS_PER_FOLDER`].
 const FOLDER_DIGITS: usize = 14;
 
-/// Digits of an entry's name: those of the greatest `u64`.
+/// Digits of an entry's name, and of a revision's: those of the greatest `u64`.
 const START_DIGITS: usize = 20;
 
 /// Longest name that file systems take.
@@ -145,6 +149,46 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 /// The folder of a pipeline.
 pub(super) fn pipeline_folder(root: &str, pipeline: &str) -> String {
     join(root, pipeline)
+}
+
+/// The folder of a pipeline's revisions.
+pub(super) fn revision_folder(root: &str, pipeline: &str) -> String {
+    format!("{}/revision", pipeline_folder(root, pipeline))
+}
+
+/// Where a revision lies.
+pub(super) fn revision_file(root: &str, pipeline: &str, number: u64) -> String {
+    format!("{}/{number:0START_DIGITS$}.json", revision_folder(root, pipeline))
+}
+
+/// The reverse of [`revision_file`], by the folder; `None` for every path that it would not give.
+pub(super) fn parse_revision(revision_folder: &str, path: &str) -> Option<u64> {
+    let name = path.strip_prefix(revision_folder)?.strip_prefix('/')?.strip_suffix(".json")?;
+    padded_number(name, START_DIGITS).filter(|number| *number > 0)
+}
+
+/// Where a component is kept, by the hexadecimal digits of its digest.
+pub(super) fn component_file(root: &str, pipeline: &str, digits: &str) -> String {
+    format!("{}/component/{digits}.wasm", pipeline_folder(root, pipeline))
+}
+
+/// Where a configuration is kept, by the hexadecimal digits of its digest.
+pub(super) fn config_file(root: &str, pipeline: &str, digits: &str) -> String {
+    format!("{}/config/{digits}.toml", pipeline_folder(root, pipeline))
+}
+
+/// The 64 digits of a `sha256:…`, the only text that becomes the name of something kept.
+pub(super) fn digest_digits(digest: &str) -> Option<&str> {
+    let digits = digest.strip_prefix("sha256:")?;
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (digits.len() == 64 && digits.bytes().all(is_digit)).then_some(digits)
+}
+
+/// The pipeline whose folder a path of the ledger lies in.
+pub(super) fn pipeline_of<'a>(root: &str, path: &'a str) -> Option<&'a str> {
+    let inner = if root.is_empty() { path } else { path.strip_prefix(root)?.strip_prefix('/')? };
+    let (pipeline, _) = inner.split_once('/')?;
+    check_pipeline(pipeline).ok().map(|()| pipeline)
 }
 
 /// The folder of a topic.
@@ -374,9 +418,53 @@ mod tests {
         let path = lane().entry(0);
         assert_eq!(topic_of(&folder, &path), Some(topic()));
         assert_eq!(partition_of(&topic_folder("_vanne", "logs", &topic()), &path), Some(3));
-        assert_eq!(topic_of(&folder, "_vanne/logs/revision/0.json"), None);
+        for inner in ["revision/00000000000000000001.json", "component/00.wasm", "config/00.toml", "x.json"] {
+            assert_eq!(topic_of(&folder, &format!("{folder}/{inner}")), None, "{inner}");
+        }
         assert_eq!(partition_of("_vanne/logs/t@i", "_vanne/logs/t@i/_start.json"), None);
         assert_eq!(partition_of("_vanne/logs/t@i", "_vanne/logs/t@i/03/x"), None);
+    }
+
+    #[test]
+    fn revisions_and_what_they_name_lie_where_the_design_says() {
+        let path = revision_file("_vanne", "logs", 12);
+        assert_eq!(path, "_vanne/logs/revision/00000000000000000012.json");
+        let digits = "0a".repeat(32);
+        assert_eq!(component_file("", "logs", &digits), format!("logs/component/{digits}.wasm"));
+        assert_eq!(config_file("_vanne", "logs", &digits), format!("_vanne/logs/config/{digits}.toml"));
+        assert_eq!(digest_digits(&format!("sha256:{digits}")), Some(&*digits));
+        for digest in
+            [digits.clone(), format!("sha256:{}", "0A".repeat(32)), "sha256:../x".into(), "sha256:".into()]
+        {
+            assert_eq!(digest_digits(&digest), None, "{digest}");
+        }
+    }
+
+    #[test]
+    fn names_that_the_ledger_did_not_make_are_no_revisions() {
+        let folder = revision_folder("_vanne", "logs");
+        for inner in [
+            "00000000000000000000.json",
+            "1.json",
+            "+0000000000000000001.json",
+            "0000000000000000001.json",
+            "00000000000000000001.json.tmp",
+            "00000000000000000001",
+            "a/00000000000000000001.json",
+            "99999999999999999999.json",
+        ] {
+            assert_eq!(parse_revision(&folder, &format!("{folder}/{inner}")), None, "{inner}");
+        }
+        assert_eq!(parse_revision(&folder, "_vanne/logs/revisions/00000000000000000001.json"), None);
+    }
+
+    #[test]
+    fn folders_tell_their_pipeline() {
+        assert_eq!(pipeline_of("_vanne", "_vanne/logs/revision/x"), Some("logs"));
+        assert_eq!(pipeline_of("", "logs/t@i/_start.json"), Some("logs"));
+        for path in ["_vanne/_claims/t/x.json", "_vanne/_ledger.json", "_vanne2/logs/x", "x/logs/y"] {
+            assert_eq!(pipeline_of("_vanne", path), None, "{path}");
+        }
     }
 
     fn starts() -> impl Strategy<Value = u64> {
@@ -392,6 +480,14 @@ mod tests {
             prop_assert!(lane.before_entry(one) < lane.entry(one));
             prop_assert!(one <= other || lane.before_entry(one) > lane.entry(other));
             prop_assert!(lane.entry(one) < lane.staging());
+        }
+
+        #[test]
+        fn a_revision_is_found_by_its_name_and_sorts_by_its_number(one in starts(), other in starts()) {
+            let folder = revision_folder("_vanne", "logs");
+            let file = |number| revision_file("_vanne", "logs", number);
+            prop_assert_eq!(parse_revision(&folder, &file(one)), (one > 0).then_some(one));
+            prop_assert_eq!(file(one).cmp(&file(other)), one.cmp(&other));
         }
 
         #[test]

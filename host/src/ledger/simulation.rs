@@ -2,10 +2,13 @@
 //! creates and answers with conflicts, under a seed; an observer reads the store itself at all times.
 //!
 //! Writers die and come back at random moments, sleep in the middle of everything, abandon creates and
-//! stage the same start again, and are told nonsense by the group. Whatever they do: every object in
-//! the lake belongs to the one entry of its range, and only the last entry's may be missing.
+//! stage the same start again, and are told nonsense by the group. Revisions rise all the while; a writer
+//! looks for them at the start of its life and loads a higher one that it meets in a chain, but now and then
+//! one is a zombie that does neither. Whatever they do: every object in the lake belongs to the one entry
+//! of its range, only the last entry's may be missing, and revisions never fall along the chain.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ use bytes::Bytes;
 use super::codec;
 use super::path::LaneFile;
 use super::testing::{FaultyStore, Publisher, block_on, chain, entry, object, within};
-use super::{Chain, Commit, Entry, Kind, LastEntry, Outcome, Place, Result, Staged, StagedName, Tail};
+use super::{Chain, Commit, Entry, Error, Kind, LastEntry, Outcome, Place, Result, Staged, StagedName, Tail};
 use crate::clock::Random;
 
 /// The partition's length: some 1,000 ranges of 1 to 5 offsets.
@@ -26,6 +29,8 @@ struct Tally {
     theirs: u64,
     abandoned: u64,
     deaths: u64,
+    /// Entries of a zombie that were refused, for the chain had gone on to a higher revision.
+    fallen: u64,
     /// Digest of the last entry, and so of the whole chain.
     head: String,
 }
@@ -36,6 +41,8 @@ struct World {
     chain: Chain,
     publisher: Publisher,
     group: Mutex<Option<Commit>>,
+    /// The newest revision.
+    revision: AtomicU64,
     tally: Mutex<Tally>,
     /// Writers that still run.
     running: Mutex<u64>,
@@ -49,7 +56,8 @@ impl World {
         let random = Arc::new(Random::seeded(seed));
         store.chaos(&random, 12);
         let (group, tally, running) = (Mutex::default(), Mutex::default(), Mutex::new(3));
-        Self { store, random, chain, publisher, group, tally, running }
+        let revision = AtomicU64::new(1);
+        Self { store, random, chain, publisher, group, revision, tally, running }
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -77,9 +85,10 @@ impl World {
     }
 
     /// Up to three objects, in the entry or staged; the last object of an entry says what it holds.
-    fn stage(&self, tail: &Tail) -> (Entry, Vec<Bytes>) {
+    fn stage(&self, tail: &Tail, revision: u64) -> (Entry, Vec<Bytes>) {
         let end = (tail.end + 1 + self.below(5)).min(END);
         let mut made = entry(tail.end, end);
+        made.revision = revision;
         made.nonce = format!("{:016x}", self.random.next_u64());
         made.previous = tail.previous();
         let mut inline: Vec<Bytes> = Vec::new();
@@ -121,10 +130,20 @@ impl World {
 
     /// From start to the partition's end (true) or to a sudden death (false).
     async fn life(&self) -> bool {
+        let newest = self.revision.load(Ordering::Relaxed);
+        let is_zombie = self.one_in(8);
+        let mut revision = if is_zombie { 1 + self.below(newest) } else { newest };
         let Some(mut tail) = self.take_over().await else { return false };
         while tail.end < END {
-            let (made, inline) = self.stage(&tail);
+            if !is_zombie {
+                revision = revision.max(tail.last.as_ref().map_or(0, |last| last.entry.revision));
+            }
+            let (made, inline) = self.stage(&tail, revision);
             self.pause().await;
+            if tail.last.as_ref().is_some_and(|last| last.entry.revision > revision) {
+                self.refused(&tail, &made, &inline).await;
+                return false;
+            }
             let Some(outcome) = self.create(&tail, &made, &inline).await else {
                 // Death, or the deadline of a drain that is then called off: the same start again.
                 if self.one_in(2) {
@@ -159,6 +178,13 @@ impl World {
                 Err(()) => self.pause().await,
             }
         }
+    }
+
+    /// An entry that falls is refused before anything is sent, whatever the store is up to.
+    async fn refused(&self, tail: &Tail, made: &Entry, inline: &[Bytes]) {
+        assert!(matches!(self.chain.create(tail, made, inline).await, Err(Error::Unfit { .. })));
+        self.drop_staging(made);
+        self.count(|tally| tally.fallen += 1);
     }
 
     async fn create(&self, tail: &Tail, made: &Entry, inline: &[Bytes]) -> Option<Outcome> {
@@ -226,6 +252,16 @@ impl World {
         }
     }
 
+    /// A person who swaps again and again.
+    async fn swap(&self) {
+        while *self.running.lock().expect("nobody panics with the lock held") > 0 {
+            for _ in 0..self.below(4_000) {
+                tokio::task::yield_now().await;
+            }
+            self.revision.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     async fn observe(&self) {
         while *self.running.lock().expect("nobody panics with the lock held") > 0 {
             for _ in 0..self.below(1_500) {
@@ -244,12 +280,18 @@ impl World {
         bodies.map(|(_, body)| codec::decode(body).expect("nobody writes nonsense")).collect()
     }
 
-    /// The chain is tiled, each range has one owner, and the first `published` entries' objects are there.
+    /// The chain is tiled, each range has one owner, no revision falls, and the first `published` entries'
+    /// objects are there.
     fn check(&self, entries: &[LastEntry], published: usize) {
         let mut end = 0;
         for (before, after) in entries.iter().zip(entries.iter().skip(1)) {
             let link = after.entry.previous.as_ref().expect("it is not the first");
             assert_eq!((link.start, &link.digest), (before.entry.start, &before.digest));
+            assert!(
+                after.entry.revision >= before.entry.revision,
+                "a revision falls at {}",
+                after.entry.start
+            );
         }
         for entry in entries {
             assert_eq!(entry.entry.start, end, "the chain has a hole or an overlap");
@@ -286,7 +328,8 @@ fn contents(entry: &Entry, number: u32) -> Bytes {
 fn simulate(seed: u64) -> Tally {
     block_on(async {
         let world = World::new(seed).await;
-        tokio::join!(world.writer(), world.writer(), world.writer(), world.meddle(), world.observe());
+        let writers = async { tokio::join!(world.writer(), world.writer(), world.writer()) };
+        tokio::join!(writers, world.meddle(), world.swap(), world.observe());
         // What is still under way lands, and somebody undisturbed takes over.
         world.store.calm();
         world.store.land();
@@ -295,6 +338,8 @@ fn simulate(seed: u64) -> Tally {
         assert_eq!(tail.end, END);
         let entries = world.entries();
         world.check(&entries, entries.len());
+        let last = entries.last().map_or(0, |last| last.entry.revision);
+        assert!(last > 20, "seed {seed} is too quiet: its last revision is {last}");
         let mut tally = world.tally.into_inner().expect("nobody panics with the lock held");
         tally.head = tail.last.expect("there is an entry").digest;
         tally
@@ -308,9 +353,9 @@ fn writers_that_race_and_die_lose_nothing_and_double_nothing() {
     for seed in 0..seeds {
         let course = std::panic::catch_unwind(|| simulate(seed));
         let tally = course.unwrap_or_else(|_| panic!("seed {seed} went wrong, see above"));
-        let Tally { mine, theirs, abandoned, deaths, .. } = tally;
+        let Tally { mine, theirs, abandoned, deaths, fallen, .. } = tally;
         assert!(
-            mine > 500 && theirs > 100 && abandoned > 50 && deaths > 100,
+            mine > 500 && theirs > 100 && abandoned > 50 && deaths > 100 && fallen > 10,
             "seed {seed} is too quiet: {tally:?}"
         );
     }

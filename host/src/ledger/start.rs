@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::document::{self, DOCUMENT_VERSION};
-use super::path::{self, topic_of};
+use super::path;
 use super::{Commit, Error, Ledger, Result, TopicIdentity};
 use crate::clock;
+use crate::store::Store;
 
 /// Where to begin, as the pipeline or a person says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,41 +204,7 @@ impl Ledger {
 
     /// Ids under which topics of a name have something here.
     async fn ids_of(&self, name: &str) -> Result<Vec<String>> {
-        self.check(&TopicIdentity { name: name.to_owned(), id: "any".into() })?;
-        let folder = path::pipeline_folder(&self.root, &self.pipeline);
-        let first = format!("{folder}/{name}@");
-        let topics =
-            self.folders(&folder, first, |path| topic_of(&folder, path).filter(|topic| topic.name == name));
-        Ok(topics.await?.into_iter().map(|topic| topic.id).collect())
-    }
-
-    /// What `parse` makes of the first path in each folder of `folder` that comes after `first`, without
-    /// listing what is in them; ends at the first path that it makes nothing of, unless `first` is the
-    /// folder itself.
-    pub(super) async fn folders<T>(
-        &self,
-        folder: &str,
-        first: String,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>> {
-        let everything = first == folder;
-        let mut after = first;
-        let mut found = Vec::new();
-        while let Some(listed) = self.store.list_after(folder, Some(&after), 1).await?.pop() {
-            let inner = listed.path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
-            let child = inner.and_then(|inner| inner.split_once('/')).map(|(child, _)| child);
-            match (parse(&listed.path), everything) {
-                (Some(item), _) => found.push(item),
-                (None, true) => {}
-                (None, false) => break,
-            }
-            after = match child {
-                // `0` is the byte behind `/`: this is the least name behind all that the folder holds.
-                Some(child) => format!("{folder}/{child}0"),
-                None => listed.path,
-            };
-        }
-        Ok(found)
+        Ok(self.topics_named(name).await?.into_iter().map(|topic| topic.id).collect())
     }
 
     fn own_starts(&self, topic: &TopicIdentity, path: String, starts: Starts) -> Result<Starts> {
@@ -247,6 +214,35 @@ impl Ledger {
         let reason = format!("it is the start of topic `{}` (id `{}`)", starts.topic, starts.topic_id);
         Err(Error::Malformed { path, place: self.store.place().to_owned(), reason })
     }
+}
+
+/// What `parse` makes of the first path in each folder of `folder` that comes after `first`, without
+/// listing what is in them; ends at the first path that it makes nothing of, unless `first` is the folder
+/// itself.
+pub(super) async fn folders<T>(
+    store: &dyn Store,
+    folder: &str,
+    first: String,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>> {
+    let everything = first == folder;
+    let within = path::join(folder, "");
+    let mut after = first;
+    let mut found = Vec::new();
+    while let Some(listed) = store.list_after(folder, Some(&after), 1).await?.pop() {
+        let child = listed.path.strip_prefix(&within).and_then(|inner| inner.split_once('/'));
+        match (parse(&listed.path), everything) {
+            (Some(item), _) => found.push(item),
+            (None, true) => {}
+            (None, false) => break,
+        }
+        after = match child {
+            // `0` is the byte behind `/`: this is the least name behind all that the folder holds.
+            Some((child, _)) => format!("{within}{child}0"),
+            None => listed.path,
+        };
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

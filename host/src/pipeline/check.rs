@@ -48,7 +48,8 @@ fn found(subject: &str, result: Result<String, Error>) -> Finding {
 }
 
 fn plugins(config: &config::Pipeline) -> Result<String, Error> {
-    let chain = code::load(config)?;
+    let engines = code::Engines::new(config.host.cache.clone());
+    let chain = code::load(&engines, config, &code::read(config)?)?;
     let names: Vec<_> = chain
         .plugins()
         .map(|plugin| format!("{} is {} {}", plugin.transform(), plugin.info().name, plugin.info().version))

@@ -1,7 +1,7 @@
 //! What all lanes of a pipeline share.
 //!
-//! Owns nothing that changes but counters. Invariant: everything here is made before the first lane and
-//! outlives the last.
+//! Owns nothing that changes but counters; what a swap or a reload changes is in its [`Shapes`]. Invariant:
+//! everything here is made before the first lane and outlives the last.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,22 +10,20 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::cpu::CpuPool;
+use super::cpu::Pools;
 use super::memory::Memory;
-use super::names::Names;
-use super::publish::EntryPublisher;
-use super::target::{OWN_FOLDER, Targets};
+use super::operator::Phase;
+use super::revisions::Shapes;
+use super::roster::Roster;
+use super::target::OWN_FOLDER;
 use super::topics::Asker;
 use super::{Stats, lane};
-use crate::batch::{CutPolicy, Provenance, Sinks};
 use crate::clock::Random;
 use crate::config;
-use crate::ledger::{Chain, Commit, Entry, LanePath, Ledger, Starts, TopicIdentity, TransformEntry};
+use crate::ledger::{Chain, Commit, Entry, LanePath, Ledger, Starts, TopicIdentity};
 use crate::record::{DEAD_LETTER_SINK, Epoch, TopicPartition};
-use crate::sink;
 use crate::source::Command;
 use crate::source::kafka::{self, EmbeddedBroker, Handle, Watermarks};
-use crate::transform;
 
 /// Chains that are taken over at once: each is a handful of requests, and an assignment of 5,000
 /// partitions must not become 5,000 connections.
@@ -44,18 +42,14 @@ pub(super) struct Topic {
 /// The shared parts of a pipeline.
 #[derive(Debug)]
 pub(super) struct Context {
-    pub(super) config: config::Pipeline,
+    /// This host's own file: who it is, and what it reads.
+    pub(super) own: config::Pipeline,
     pub(super) ledger: Ledger,
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
-    pub(super) targets: Targets,
-    pub(super) publisher: EntryPublisher,
-    pub(super) sinks: Arc<Sinks>,
-    pub(super) cut_policy: CutPolicy,
-    pub(super) transforms: transform::Chain,
-    pub(super) provenance: Vec<Provenance>,
-    pub(super) cpu: CpuPool,
-    /// For transforms that take their time, so that they don't hold up other lanes.
-    pub(super) aside: CpuPool,
+    pub(super) shapes: Arc<Shapes>,
+    pub(super) roster: Roster,
+    pub(super) phase: Phase,
+    pub(super) pools: Pools,
     pub(super) source: Handle,
     pub(super) asker: Asker,
     pub(super) embedded: Option<EmbeddedBroker>,
@@ -111,35 +105,7 @@ impl Context {
     /// The lane's paths in the sinks' stores.
     pub(super) fn staging_lane(&self, origin: &TopicPartition) -> Result<LanePath, lane::Error> {
         let topic = self.topic(origin);
-        Ok(LanePath::new(OWN_FOLDER, &self.config.name, &topic.identity, origin.partition)?)
-    }
-
-    /// A lane's instances of the transforms, none made yet.
-    pub(super) fn lane_chain(&self, origin: &TopicPartition) -> transform::LaneChain {
-        self.transforms.lane(origin.clone())
-    }
-
-    /// Whether an entry was made by these very transforms and this configuration.
-    pub(super) fn made(&self, entry: &Entry) -> bool {
-        let same = |(entry, own): (&TransformEntry, &Provenance)| {
-            entry.name == own.name && entry.digest == own.digest
-        };
-        entry.config_digest == self.config.digest
-            && entry.transforms.len() == self.provenance.len()
-            && entry.transforms.iter().zip(&self.provenance).all(same)
-    }
-
-    /// What every object of one attempt is labelled with.
-    pub(super) fn labels(&self, names: &Names) -> sink::object_store::Provenance {
-        sink::object_store::Provenance {
-            pipeline: self.config.name.clone(),
-            topic: names.origin.topic.to_string(),
-            partition: names.origin.partition,
-            start: names.start,
-            nonce: names.nonce.clone(),
-            config_digest: self.config.digest.clone(),
-            transforms: self.provenance.iter().map(|it| (it.plugin.clone(), it.version.clone())).collect(),
-        }
+        Ok(LanePath::new(OWN_FOLDER, &self.own.name, &topic.identity, origin.partition)?)
     }
 
     /// The ends of a partition's log.

@@ -5,16 +5,15 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
+use super::delivery::Delivery;
 use super::error::chain_text;
 use super::letters::LetterTopic;
-use super::publish::EntryPublisher;
+use super::revisions::again;
 use super::target::Targets;
 use super::topics::{self, Asker};
 use super::{Error, Stats};
 use crate::config::{self, Broker};
-use crate::ledger::{self, Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
+use crate::ledger::{self, Created, Ledger, PartitionLog, StartAt, Starts, TopicIdentity};
 use crate::source::kafka::Queries;
 
 /// A decision.
@@ -57,14 +56,14 @@ pub async fn decide(config: config::Pipeline, decision: Decision) -> Result<Vec<
         }
         Decision::NewChain(_) => None,
     };
-    let publisher = EntryPublisher { objects: targets.publisher(CancellationToken::new()), letters };
+    let delivery = Delivery::new(targets, letters);
     let mut decided = Vec::new();
     let mut left = None;
     for name in &config.source.topics {
         let topic = TopicIdentity { name: name.clone(), id: asker.topic_id(name).await? };
         let starts = match &decision {
             Decision::NewChain(at) => new_chain(&ledger, &asker, &topic, *at).await,
-            Decision::Adopt(from) => adopt(&ledger, &targets, &topic, from, &publisher).await,
+            Decision::Adopt(from) => adopt(&ledger, &delivery, &topic, from).await,
         };
         match starts {
             Ok(starts) => decided.push(starts),
@@ -78,6 +77,24 @@ pub async fn decide(config: config::Pipeline, decision: Decision) -> Result<Vec<
     match left {
         Some(error) if decided.is_empty() => Err(error),
         _ => Ok(decided),
+    }
+}
+
+/// Makes a new revision with the content of revision `to`, for hosts that do not run: those that start find it.
+/// Returns its number.
+///
+/// # Errors
+/// Where there is no such revision, and what the ledger refuses.
+pub async fn roll_back(config: config::Pipeline, to: u64) -> Result<u64, Error> {
+    let Broker::Kafka { .. } = &config.source.broker else { return Err(Error::EmbeddedDecision) };
+    let ledger = Targets::open(&config).await?.open_ledger(&config).await?;
+    let revisions = ledger.revisions();
+    loop {
+        let newest = revisions.newest().await?.map_or(0, |newest| newest.revision);
+        let Some(earlier) = revisions.read(to).await? else { return Err(Error::NoRevision { to, newest }) };
+        if let Created::Mine = revisions.create(&again(&earlier, newest + 1)).await? {
+            return Ok(newest + 1);
+        }
     }
 }
 
@@ -108,11 +125,10 @@ async fn new_chain(ledger: &Ledger, asker: &Asker, topic: &TopicIdentity, at: At
 
 async fn adopt(
     ledger: &Ledger,
-    targets: &Targets,
+    delivery: &Delivery,
     topic: &TopicIdentity,
     from: &str,
-    publisher: &EntryPublisher,
 ) -> Result<Starts, Error> {
-    let old = targets.open_old_ledger(from).await?;
-    Ok(ledger.adopt(&old, topic, &targets.sink_places(), publisher).await?)
+    let old = delivery.targets.open_old_ledger(from).await?;
+    Ok(ledger.adopt(&old, topic, &delivery.targets.sink_places(), delivery).await?)
 }

@@ -49,6 +49,29 @@ pub enum Error {
     /// The ledger refuses.
     #[error("the ledger refuses")]
     Ledger(#[from] ledger::Error),
+    /// The newest revision can't be loaded at start.
+    #[error("the newest revision of this pipeline, {revision}, can't run on this host")]
+    Revision {
+        /// Its number.
+        revision: u64,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+    /// There is no such revision.
+    #[error("there is no revision {to} to go back to; the newest is {newest}")]
+    NoRevision {
+        /// What was named.
+        to: u64,
+        /// The newest; 0: there is none.
+        newest: u64,
+    },
+    /// Hosts that start at once got into each other's way again and again.
+    #[error("other hosts make revisions of this pipeline all the time; try again")]
+    RevisionsRace,
+    /// A change of sinks would move the ledger.
+    #[error("the ledger lies at the root of the sinks' bucket, and these sinks lie in another one")]
+    LedgerMoves,
     /// A plugin can't be used.
     #[error("transform `{transform}` can't be used")]
     Plugin {
@@ -64,11 +87,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether asking again later may help.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Ledger(error) if error.kind() == ledger::Kind::Transient)
+    }
+
     /// What to do about it, where it is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),
+            Self::Revision { source, revision } => Some(format!(
+                "{}mend what is missing on this host, or go back: `host ledger rollback --to N FILE` with an N below \
+                 {revision}; `host explain OBJECT` tells which revision made an object that is well",
+                source.hint().map(|hint| hint + "; or ").unwrap_or_default()
+            )),
+            Self::LedgerMoves => {
+                Some(String::from("write `[ledger] url` with the place where it lies now, and restart once"))
+            }
             Self::Source(error) => error.hint().map(str::to_owned),
             Self::DeadLetterTopic { source: source::kafka::Error::TopicMissing { topic, brokers } } => {
                 // One partition keeps all letters in order, and there are few of them.

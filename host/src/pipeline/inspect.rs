@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::code;
+use super::code::Engines;
 use crate::config::{Grants, Limits};
 use crate::plugin::{self, Inspection, Spec};
 
@@ -28,7 +28,7 @@ pub struct Subject {
 /// # Errors
 /// Where the file cannot be read, or the engine does not start.
 pub fn inspect(path: &Path, subject: &Subject) -> Result<Inspection, plugin::Error> {
-    let engine = code::engine(subject.cache.clone())?;
+    let engine = Engines::new(subject.cache.clone()).get()?;
     let spec = Spec {
         pipeline: &subject.pipeline,
         transform: &subject.transform,

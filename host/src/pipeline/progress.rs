@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::Stats;
+use super::roster::Facts;
 use crate::record::TopicPartition;
 
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    lanes: HashMap<TopicPartition, (Arc<AtomicU64>, Option<u64>)>,
+    lanes: HashMap<TopicPartition, (Arc<Facts>, Option<u64>)>,
     begun: Instant,
     logged: Instant,
 }
@@ -39,8 +40,8 @@ impl Progress {
         Self { bar, lanes: HashMap::new(), begun: Instant::now(), logged: Instant::now() }
     }
 
-    pub(super) fn add(&mut self, lane: &TopicPartition, position: &Arc<AtomicU64>, until: Option<u64>) {
-        self.lanes.insert(lane.clone(), (Arc::clone(position), until));
+    pub(super) fn add(&mut self, lane: &TopicPartition, facts: &Arc<Facts>, until: Option<u64>) {
+        self.lanes.insert(lane.clone(), (Arc::clone(facts), until));
     }
 
     pub(super) fn remove(&mut self, lane: &TopicPartition) {
@@ -85,7 +86,7 @@ impl Progress {
     fn to_go(&self) -> Option<u64> {
         self.lanes
             .values()
-            .map(|(position, until)| until.map(|end| end.saturating_sub(position.load(Ordering::Relaxed))))
+            .map(|(facts, until)| until.map(|end| end.saturating_sub(facts.position.load(Ordering::Relaxed))))
             .sum()
     }
 

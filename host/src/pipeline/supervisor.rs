@@ -10,10 +10,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -22,6 +23,7 @@ use super::context::Context;
 use super::ends::Ends;
 use super::feed::{self, Feed};
 use super::lane::{self, Control, Ended, Hint};
+use super::operator::Order;
 use super::progress::Progress;
 use super::{Error, Stats};
 use crate::record::{CutCause, TopicPartition};
@@ -38,6 +40,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long lanes may drain when the process stops: with the 5 s that the source may need to leave the
 /// group 25 s, for Kubernetes kills after 30.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long lanes wait for a look at newer revisions before they begin.
+const LOOK_FOR_REVISIONS: Duration = Duration::from_secs(3);
+
+/// How long a lane may keep the supervisor waiting with an order.
+const TELL: Duration = Duration::from_secs(1);
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -88,8 +96,10 @@ pub(super) struct Supervisor {
     halted: BTreeSet<TopicPartition>,
     halts: Vec<String>,
     timed_out: bool,
-    /// A lane's failure stops the others too.
+    /// A lane's failure, or an order, stops the others too.
     stopping: bool,
+    /// Lanes are told to take nothing in.
+    is_paused: bool,
 }
 
 impl Supervisor {
@@ -115,16 +125,15 @@ impl Supervisor {
             halts: Vec::new(),
             timed_out: false,
             stopping: false,
+            is_paused: false,
         }
     }
 
-    /// Runs until `stop` says so, all partitions have reached their ends, or the source fails.
-    ///
-    /// Whoever notifies `resume` makes held lanes try again.
+    /// Runs until `stop` or an order says so, all partitions have reached their ends, or the source fails.
     pub(super) async fn run(
         mut self,
         stop: impl Future<Output = ()>,
-        resume: &Notify,
+        mut orders: mpsc::Receiver<Order>,
     ) -> Result<Summary, Error> {
         tokio::pin!(stop);
         let mut tick = interval(TICK);
@@ -146,7 +155,7 @@ impl Supervisor {
                     Ok(ends) => self.fed(ends).await,
                     Err(error) => return self.fail(error).await,
                 },
-                () = resume.notified() => self.resume(),
+                Some(order) = orders.recv() => self.obey(order).await,
                 _ = tick.tick() => self.on_tick().await,
             }
             if self.stopping {
@@ -189,6 +198,7 @@ impl Supervisor {
     async fn assign(&mut self, partitions: Vec<TopicPartition>) {
         tracing::info!(partitions = partitions.len(), "assigned");
         let partitions = self.refuse_changed_topics(partitions).await;
+        self.look_for_revisions().await;
         let commits = self.context.committed(&partitions).await;
         if let Err(error) = &commits {
             tracing::warn!(%error, "the group's commits can't be read yet; each lane asks for its own");
@@ -203,7 +213,10 @@ impl Supervisor {
                 Err(_) => Hint::ToBeAsked,
             };
             let (handle, lane) = lane::start(Arc::clone(&self.context), partition.clone(), hint, until);
-            self.progress.add(&partition, &handle.position, until);
+            if self.is_paused {
+                let _there_is_room_in_a_new_lane = handle.control.try_send(Control::Pause(true));
+            }
+            self.progress.add(&partition, &handle.facts, until);
             self.lanes.insert(partition.clone(), handle);
             // A panic is a bug, and costs one lane: its partition must be given back when the group wants it.
             let lane = AssertUnwindSafe(lane).catch_unwind();
@@ -211,6 +224,17 @@ impl Supervisor {
                 let ended = lane.await;
                 (partition, ended.unwrap_or_else(|_| Err(lane::Error::TaskLost(String::from("it panicked")))))
             });
+        }
+    }
+
+    /// Lanes that come begin with the newest revision; one that is missed here is found soon.
+    async fn look_for_revisions(&self) {
+        match tokio::time::timeout(LOOK_FOR_REVISIONS, self.context.shapes.follow()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %super::error::chain_text(&error), "the ledger can't be asked for newer revisions");
+            }
+            Err(_) => tracing::warn!("looking for newer revisions takes long; lanes begin meanwhile"),
         }
     }
 
@@ -281,6 +305,7 @@ impl Supervisor {
         self.revocations = waiting;
         let done: Vec<Revocation> = done;
         for revocation in done {
+            revocation.all.iter().for_each(|partition| self.context.roster.leave(partition));
             self.context.tell(Command::Unassign { partitions: revocation.all }).await;
         }
     }
@@ -310,6 +335,9 @@ impl Supervisor {
         };
         self.lanes.remove(&partition);
         self.progress.remove(&partition);
+        if result.is_ok() {
+            self.context.roster.leave(&partition);
+        }
         match result {
             Ok(Ended::Reached) => {
                 if let Some(ends) = &mut self.ends {
@@ -341,11 +369,31 @@ impl Supervisor {
         Stats::add(&self.context.stats.halted, 1);
         self.context.tell(Command::Stop { partition: partition.clone() }).await;
         self.halted.insert(partition.clone());
+        self.context.roster.halted(partition);
         if self.halts.len() < HALTS_KEPT {
             self.halts.push(format!("{partition}: {reason}"));
         }
         if let Some(ends) = &mut self.ends {
             ends.reached(partition);
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::TryHeld => self.resume(),
+            Order::Drain => {
+                tracing::info!("told to drain");
+                self.stopping = true;
+            }
+            Order::Pause(pause) => {
+                tracing::info!(pause, lanes = self.lanes.len(), "told to pause, or to go on");
+                self.is_paused = pause;
+                for lane in self.lanes.values() {
+                    // A lane reads its orders before all else; one that does not come to it has ended, or will.
+                    let told = lane.control.send(Control::Pause(pause));
+                    let _lane_may_have_ended = tokio::time::timeout(TELL, told).await;
+                }
+            }
         }
     }
 
@@ -387,6 +435,7 @@ impl Supervisor {
 
     /// Drains every lane under one deadline, gives all partitions back and leaves the group.
     async fn shut_down(&mut self, cause: CutCause) {
+        self.context.phase.is_draining.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + SHUTDOWN_DEADLINE;
         let partitions: Vec<_> = self.lanes.keys().cloned().collect();
         if !partitions.is_empty() {

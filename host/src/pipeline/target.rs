@@ -69,6 +69,12 @@ impl Targets {
         Ok(self.ledger_of(&config.name, false).await?)
     }
 
+    /// Whether the ledger lies where it lies for others.
+    pub(super) fn has_ledger_of(&self, other: &Self) -> bool {
+        let place = |targets: &Self| (targets.ledger.store.place().to_owned(), targets.ledger.root.clone());
+        place(self) == place(other)
+    }
+
     /// The ledger under another pipeline's name.
     pub(super) async fn open_old_ledger(&self, name: &str) -> Result<Ledger, Error> {
         Ok(self.ledger_of(name, true).await?)

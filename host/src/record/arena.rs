@@ -206,6 +206,12 @@ impl Arena {
         self.offsets[position]
     }
 
+    /// Bytes of the key, the value and the headers of the record at `position`. Panics where there is none.
+    #[must_use]
+    pub fn record_bytes(&self, position: usize) -> usize {
+        (self.bounds[position * 3 + 3] - self.bounds[position * 3]) as usize
+    }
+
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
         (0..self.len()).map(|position| self.record(position))

@@ -10,6 +10,8 @@ pub enum CutCause {
     Size,
     /// `cut.records`.
     Records,
+    /// Two versions run side by side, and took turns so often that an entry can hold no more runs.
+    Runs,
     /// `cut.interval` or `cut.max_interval`.
     Age,
     /// A million offsets, or `cut.max_interval`, with nothing to write.
@@ -24,6 +26,8 @@ pub enum CutCause {
     End,
     /// A transform changed.
     Swap,
+    /// The pipeline was paused.
+    Pause,
     /// Records lost to retention: nobody read them.
     Gap,
 }

@@ -71,7 +71,7 @@ impl Epoch {
 }
 
 /// Records of one partition, as the source read them, in order of their offsets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// Where they come from.
     pub origin: TopicPartition,

@@ -149,6 +149,13 @@ impl Intake {
 }
 
 impl Outlet {
+    /// A batch that waits already.
+    pub fn try_next(&mut self) -> Option<Batch> {
+        let batch = self.receiver.try_recv().ok()?;
+        self.queued.fetch_sub(batch.records.bytes(), Ordering::Relaxed);
+        Some(batch)
+    }
+
     /// The next batch; `None` once the source let go of the intake and it is empty. Cancel-safe.
     pub async fn next(&mut self) -> Option<Batch> {
         let batch = self.receiver.recv().await?;

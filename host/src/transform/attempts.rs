@@ -39,6 +39,15 @@ impl Attempts {
         }
         self.wishes(offset)
     }
+
+    /// The last wish for the record at `offset` counts for nothing.
+    pub(super) fn take_back(&mut self, offset: u64) {
+        let Some(head) = self.head.as_mut().filter(|head| head.offset == offset) else { return };
+        head.wishes = head.wishes.saturating_sub(1);
+        if head.wishes == 0 {
+            self.head = None;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,5 +62,16 @@ mod tests {
         assert_eq!((attempts.wishes(7), attempts.first_ms(7)), (2, Some(100)));
         assert_eq!(attempts.wish(9, 300), 1);
         assert_eq!((attempts.wishes(7), attempts.first_ms(9)), (0, Some(300)));
+    }
+
+    #[test]
+    fn a_wish_that_is_taken_back_was_never_made() {
+        let mut attempts = Attempts::default();
+        assert_eq!([attempts.wish(7, 100), attempts.wish(7, 200)], [1, 2]);
+        attempts.take_back(8);
+        attempts.take_back(7);
+        assert_eq!((attempts.wishes(7), attempts.first_ms(7)), (1, Some(100)));
+        attempts.take_back(7);
+        assert_eq!((attempts.wishes(7), attempts.first_ms(7)), (0, None));
     }
 }

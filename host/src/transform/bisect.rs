@@ -14,6 +14,7 @@ use super::blame::{self, Blame};
 use super::breaker::{Breaker, Cause, Tally};
 use super::fate::Fates;
 use super::instances::{Answer, Ask, Make, Slot};
+use super::scope::Scope;
 use crate::clock::Moment;
 use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
 use crate::plugin::{CallError, Error, Inputs, Verdict};
@@ -40,6 +41,8 @@ pub(super) struct Run<'a> {
     /// Time limit of a call.
     pub(super) limit: Duration,
     pub(super) inputs: &'a Inputs<'a>,
+    /// The inputs of the batch that the chain accounts for, among which those are that are left.
+    pub(super) scope: &'a Scope<'a>,
     /// `fatal` ends the run instead of being searched for.
     pub(super) fatal_stops: bool,
     pub(super) now: Moment,
@@ -294,7 +297,7 @@ impl Search<'_, '_> {
                 return Some(End::Held(cause));
             }
             let origin = |position| self.run.inputs.origin(position);
-            let inputs = origin(range.end - 1) - origin(range.start) + 1;
+            let inputs = self.run.scope.within(origin(range.start), origin(range.end - 1));
             if inputs > 1 {
                 return Some(End::TooSlow { position: range.start, inputs });
             }

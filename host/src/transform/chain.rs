@@ -8,27 +8,30 @@ use std::time::Duration;
 
 use super::bisect::{End, LaneStep, Ran, Run, bisect};
 use super::breaker::Cause;
+use super::code::{Code, Fresh};
 use super::fate::{Fates, Of, merge};
-use super::instances::{Call, Make};
+use super::instances::Make;
 use super::pace::Pace;
+use super::scope::Scope;
 use super::sieve::{Filtered, Sieve, forward};
 use super::spares::Spares;
 use crate::clock::Moment;
 use crate::config::{OnError, Policy};
-use crate::plugin::{CallError, Error, Inputs, Instance, Plugin, Verdict};
-use crate::record::{Arena, Batch, Condition, Failure, TopicPartition, Transformed, Wait};
+use crate::plugin::{Error, Inputs, Plugin};
+use crate::record::{Arena, Batch, Condition, Failure, Rest, TopicPartition, Transformed, Wait};
 
 /// The transforms of a pipeline, shared by its lanes.
 #[derive(Clone, Debug)]
 pub struct Chain {
     sieve: Option<Arc<Sieve>>,
+    plugins: Arc<[Arc<Plugin>]>,
     steps: Arc<[Step]>,
     spares: Arc<Spares>,
 }
 
 #[derive(Debug)]
 struct Step {
-    plugin: Arc<Plugin>,
+    code: Arc<dyn Code>,
     policy: Policy,
     /// A call has succeeded, so that `fatal` is about messages from now on.
     proven: AtomicBool,
@@ -94,9 +97,22 @@ impl Chain {
     /// Of these transforms, in order, each with its policy.
     #[must_use]
     pub fn new(transforms: Vec<(Arc<Plugin>, Policy)>) -> Self {
-        let step = |(plugin, policy)| Step { plugin, policy, proven: AtomicBool::new(false) };
-        let steps = transforms.into_iter().map(step).collect();
-        Self { sieve: None, steps, spares: Arc::default() }
+        let plugins = transforms.iter().map(|(plugin, _)| Arc::clone(plugin)).collect();
+        let steps = transforms.into_iter().map(|(plugin, policy)| (plugin as Arc<dyn Code>, policy));
+        Self { plugins, ..Self::of(steps) }
+    }
+
+    /// Of this code, in order, each with its policy.
+    pub(super) fn of(steps: impl IntoIterator<Item = (Arc<dyn Code>, Policy)>) -> Self {
+        let step = |(code, policy)| Step { code, policy, proven: AtomicBool::new(false) };
+        let steps = steps.into_iter().map(step).collect();
+        Self { sieve: None, plugins: Arc::default(), steps, spares: Arc::default() }
+    }
+
+    /// The same code under other policies, as if it had never run.
+    pub(super) fn under(&self, policy: impl Fn(&Policy) -> Policy) -> Self {
+        let steps = self.steps.iter().map(|step| (Arc::clone(&step.code), policy(&step.policy)));
+        Self { sieve: self.sieve.clone(), plugins: Arc::clone(&self.plugins), ..Self::of(steps) }
     }
 
     /// The same behind a filter.
@@ -107,13 +123,25 @@ impl Chain {
 
     /// The plugins, in order.
     pub fn plugins(&self) -> impl ExactSizeIterator<Item = &Arc<Plugin>> {
-        self.steps.iter().map(|step| &step.plugin)
+        self.plugins.iter()
+    }
+
+    /// Name of the transform at a position, as [`crate::record::Failed`] gives it.
+    pub(super) fn transform(&self, position: u16) -> Option<&str> {
+        self.steps.get(usize::from(position)).map(|step| step.code.transform())
+    }
+
+    /// Whether every transform promises that what it makes of a record depends on that record and its
+    /// configuration alone, so that a difference between two runs is one between two versions.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        self.steps.iter().all(|step| step.code.is_pure())
     }
 
     /// Whether a call may wait for a clock, a disk or a peer, and hold its thread meanwhile.
     #[must_use]
     pub fn may_block(&self) -> bool {
-        self.plugins().any(|plugin| plugin.may_block())
+        self.steps.iter().any(|step| step.code.may_block())
     }
 
     /// These transforms, as they are configured, have worked before: `fatal` is about messages.
@@ -127,7 +155,7 @@ impl Chain {
         let steps =
             self.steps.iter().map(|step| LaneStep::new(step.policy.circuit_breaker.clone())).collect();
         let (pace, filtered) = (Pace::default(), Filtered::default());
-        LaneChain { chain: self.clone(), origin, steps, pace, filtered, filtered_to: 0 }
+        LaneChain { chain: self.clone(), origin, steps, pace, timed_out: false, filtered, filtered_to: 0 }
     }
 }
 
@@ -139,6 +167,8 @@ pub struct LaneChain {
     origin: TopicPartition,
     steps: Vec<LaneStep>,
     pace: Pace,
+    /// A call of the last run took too long.
+    timed_out: bool,
     filtered: Filtered,
     /// The offset up to which the filter's records are counted.
     filtered_to: u64,
@@ -162,45 +192,122 @@ impl LaneChain {
     /// # Errors
     /// See [`Stop`]; nothing of what was passed stands then.
     pub fn process(&mut self, batch: &Batch, from: u32, now: Moment) -> Result<Transformed, Stop> {
-        let records = &batch.records;
-        let count = u32::try_from(records.len()).expect("an arena holds less than 4 GiB, so fewer records");
-        let given = from..from + self.pace.take(count.saturating_sub(from));
+        let inputs = self.take(&batch.records, from);
+        let sieved = self.sieve(batch, inputs.clone());
+        let transformed = self.run(&batch.records, &Scope::All(inputs.clone()), sieved.passed, now)?;
+        self.note(&batch.records, &inputs, sieved.filtered);
+        Ok(transformed)
+    }
+
+    /// The inputs from `from` on, as many as are wise to try at once.
+    pub(super) fn take(&self, records: &Arena, from: u32) -> Range<u32> {
+        from..from + self.pace.take(all(records).end.saturating_sub(from))
+    }
+
+    /// How many of so many inputs are wise to try at once.
+    pub(super) fn take_of(&self, inputs: usize) -> usize {
+        self.pace.take(u32::try_from(inputs).unwrap_or(u32::MAX)) as usize
+    }
+
+    /// What of `inputs` goes on to the first transform.
+    pub(super) fn sieve(&self, batch: &Batch, inputs: Range<u32>) -> Sieved {
         let mut filtered = Filtered::default();
-        let mut previous = match &self.chain.sieve {
-            Some(sieve) => sieve.sieve(batch, given.clone(), self.filtered_to, &mut filtered),
-            None => (given != (0..count)).then(|| forward(given.clone(), records.len())),
+        let count = batch.records.len();
+        let passed = match &self.chain.sieve {
+            Some(sieve) => sieve.sieve(batch, inputs, self.filtered_to, &mut filtered),
+            None => (inputs.len() != count).then(|| forward(inputs, count)),
         };
-        let (mut slow, mut timed_out) = (false, false);
+        Sieved { passed, filtered }
+    }
+
+    /// How many of `inputs` go on to the first transform.
+    pub(super) fn reaching(&self, batch: &Batch, inputs: Range<u32>) -> u64 {
+        let all = inputs.len();
+        let passed = self.chain.sieve.as_ref().and_then(|_| self.sieve(batch, inputs).passed);
+        passed.map_or(all, |passed| passed.outputs.len()) as u64
+    }
+
+    /// Takes note of what the filter kept back, now that what it left has results.
+    pub(super) fn note(&mut self, records: &Arena, inputs: &Range<u32>, filtered: Filtered) {
+        self.filtered = filtered;
+        if let Some(last) = inputs.clone().last() {
+            self.filtered_to = self.filtered_to.max(records.offset(last as usize) + 1);
+        }
+    }
+
+    /// Passes the records that stand in `previous` (`None`: the whole batch) through the transforms; they
+    /// are, with those that `previous` says are dropped or failed, the inputs in `scope`.
+    ///
+    /// # Errors
+    /// As [`LaneChain::process`].
+    pub(super) fn run(
+        &mut self,
+        records: &Arena,
+        scope: &Scope<'_>,
+        mut previous: Option<Transformed>,
+        now: Moment,
+    ) -> Result<Transformed, Stop> {
+        let mut slow = false;
+        self.timed_out = false;
         for (number, (step, lane)) in (0_u16..).zip(self.chain.steps.iter().zip(&mut self.steps)) {
-            let make = Fresh { plugin: &step.plugin, origin: &self.origin };
+            let make = Fresh { code: &*step.code, origin: &self.origin };
             let named = Named {
-                transform: step.plugin.transform(),
+                transform: step.code.transform(),
                 number,
-                limit: step.plugin.timeout(),
+                limit: step.code.limit(),
                 policy: &step.policy,
                 proven: &step.proven,
                 spares: &self.chain.spares,
             };
-            let given = Given { batch: records, inputs: given.clone(), previous };
+            let given = Given { batch: records, scope: scope.clone(), previous };
             let (transformed, pace) = run_step(&named, lane, &make, given, now)?;
             match pace {
                 StepPace::TooSlow(inputs) => {
                     self.pace.timed_out(inputs);
-                    timed_out = true;
+                    self.timed_out = true;
                 }
                 StepPace::Slow => slow = true,
                 StepPace::Well => {}
             }
             previous = Some(transformed);
         }
-        if !timed_out {
+        if !self.timed_out {
             self.pace.went_well(slow);
         }
-        self.filtered = filtered;
-        if let Some(last) = given.clone().last() {
-            self.filtered_to = self.filtered_to.max(records.offset(last as usize) + 1);
+        Ok(previous.unwrap_or_else(|| forward(all(records), records.len())))
+    }
+
+    /// Results that were to end at `rest` end before it: the wait that was wished for there is not the one
+    /// that comes, and counts for nothing.
+    pub(super) fn take_back(&mut self, records: &Arena, rest: &Rest) {
+        let Wait::Wish { transform, .. } = &rest.wait else { return };
+        let named = |step: &Step| step.code.transform() == &**transform;
+        if let Some(position) = self.chain.steps.iter().position(named) {
+            self.steps[position].attempts.take_back(records.offset(rest.from as usize));
         }
-        Ok(previous.unwrap_or_else(|| forward(given, records.len())))
+    }
+
+    /// Whether a call of the last run took too long, and ended it.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.timed_out
+    }
+
+    /// See [`Chain::is_pure`].
+    pub(super) fn is_pure(&self) -> bool {
+        self.chain.is_pure()
+    }
+
+    /// Makes the instances that are not there, so that the next batch finds them.
+    ///
+    /// # Errors
+    /// [`Stop::Instance`], where one cannot be made.
+    pub fn warm(&mut self) -> Result<(), Stop> {
+        for (step, lane) in self.chain.steps.iter().zip(&mut self.steps) {
+            let make = Fresh { code: &*step.code, origin: &self.origin };
+            let transform = || Arc::from(step.code.transform());
+            lane.slot.warm(&make).map_err(|source| Stop::Instance { transform: transform(), source })?;
+        }
+        Ok(())
     }
 
     /// Takes results back that nobody needs any more, to use their memory again.
@@ -238,6 +345,18 @@ impl LaneChain {
     }
 }
 
+/// What of a stretch of inputs reaches the first transform.
+#[derive(Debug)]
+pub(super) struct Sieved {
+    /// `None`: all of the whole batch.
+    pub(super) passed: Option<Transformed>,
+    pub(super) filtered: Filtered,
+}
+
+fn all(records: &Arena) -> Range<u32> {
+    0..u32::try_from(records.len()).expect("an arena holds less than 4 GiB, so fewer records")
+}
+
 /// Which transform is running.
 pub(super) struct Named<'a> {
     pub(super) transform: &'a str,
@@ -251,8 +370,8 @@ pub(super) struct Named<'a> {
 /// What stands before a transform.
 pub(super) struct Given<'a> {
     pub(super) batch: &'a Arena,
-    /// The records of the batch that are given to the chain.
-    pub(super) inputs: Range<u32>,
+    /// The inputs of the batch that the chain accounts for.
+    pub(super) scope: Scope<'a>,
     pub(super) previous: Option<Transformed>,
 }
 
@@ -272,7 +391,7 @@ pub(super) fn run_step(
     given: Given<'_>,
     now: Moment,
 ) -> Result<(Transformed, StepPace), Stop> {
-    let Given { batch, inputs: given, previous } = given;
+    let Given { batch, scope, previous } = given;
     let inputs = match &previous {
         None => Inputs::of_batch(batch),
         Some(previous) => Inputs::of_transformed(batch, previous),
@@ -284,6 +403,7 @@ pub(super) fn run_step(
         policy: named.policy,
         limit: named.limit,
         inputs: &inputs,
+        scope: &scope,
         fatal_stops: !named.proven.load(Ordering::Relaxed),
         now,
     };
@@ -312,37 +432,10 @@ pub(super) fn run_step(
         named.proven.store(true, Ordering::Relaxed);
     }
     let step = fates.finish();
-    Ok((merge(previous, step, given, named.spares), pace))
+    Ok((merge(previous, step, &scope, named.spares), pace))
 }
 
 fn held(named: &Named<'_>, cause: Cause) -> Stop {
     let breaker = named.policy.circuit_breaker.as_ref().expect("only a circuit breaker holds a lane");
     Stop::Held { transform: Arc::from(named.transform), cause, pause: breaker.pause }
-}
-
-struct Fresh<'a> {
-    plugin: &'a Plugin,
-    origin: &'a TopicPartition,
-}
-
-impl Make for Fresh<'_> {
-    fn make(&self) -> Result<Box<dyn Call>, Error> {
-        Ok(Box::new(self.plugin.instantiate(self.origin)?))
-    }
-}
-
-impl Call for Instance {
-    fn process(
-        &mut self,
-        inputs: &Inputs<'_>,
-        range: Range<usize>,
-        attempt: u32,
-        take: &mut dyn FnMut(Verdict<'_>),
-    ) -> Result<(), CallError> {
-        Self::process(self, inputs, range, attempt, take)
-    }
-
-    fn memory_bytes(&self) -> usize {
-        Self::memory_bytes(self)
-    }
 }

@@ -4,9 +4,8 @@
 //! dropped only if nothing of it is left and nothing of it failed; it has failed only if it was one
 //! record and that failed; otherwise it is kept.
 
-use std::ops::Range;
-
 use super::blame::Blame;
+use super::scope::Scope;
 use super::spares::Spares;
 use crate::plugin::{Emission, Inputs, Verdict};
 use crate::record::{
@@ -342,12 +341,12 @@ fn merged(before: &Annotation, added: Annotation) -> Annotation {
     Annotation { routes, partition_keys, headers }
 }
 
-/// Puts what a transform did on top of what was before it; `inputs` are those of the batch that were
-/// given to the chain.
+/// Puts what a transform did on top of what was before it; `scope` are the inputs of the batch that the
+/// chain accounts for.
 pub(super) fn merge(
     previous: Option<Transformed>,
     step: Step,
-    inputs: Range<u32>,
+    scope: &Scope<'_>,
     spares: &Spares,
 ) -> Transformed {
     let mut whole = previous.unwrap_or_default();
@@ -368,21 +367,22 @@ pub(super) fn merge(
     whole.partial.extend(step.partial);
     whole.partial.sort_by_key(|failed| failed.input);
     if let Some(rest) = step.rest {
-        cut(&mut whole, inputs.start, rest);
+        cut(&mut whole, scope, rest);
     }
     number_failures(&mut whole);
-    debug_assert!(balanced(&whole, &inputs), "each input has one fate");
+    debug_assert!(balanced(&whole, scope), "each input has one fate");
     whole
 }
 
-/// Takes back what earlier transforms decided about the inputs that come again.
-fn cut(whole: &mut Transformed, start: u32, rest: Rest) {
+/// Takes back what was decided about the inputs that come again. What was made of them stays among what
+/// was produced, and nothing points at it.
+pub(super) fn cut(whole: &mut Transformed, scope: &Scope<'_>, rest: Rest) {
     let from = rest.from;
     whole.outputs.retain(|output| output.input < from);
     whole.failed.retain(|failed| failed.input < from);
     whole.partial.retain(|failed| failed.input < from);
     // Drops of earlier transforms are not listed, so those behind the cut are found by what is left.
-    whole.dropped = u64::from(from - start) - kept(whole) - whole.failed.len() as u64;
+    whole.dropped = scope.before(from) - kept(whole) - whole.failed.len() as u64;
     whole.rest = Some(rest);
 }
 
@@ -418,7 +418,7 @@ fn kept(whole: &Transformed) -> u64 {
     kept
 }
 
-fn balanced(whole: &Transformed, inputs: &Range<u32>) -> bool {
-    let end = whole.rest.as_ref().map_or(inputs.end, |rest| rest.from);
-    whole.dropped + whole.failed.len() as u64 + kept(whole) == u64::from(end - inputs.start)
+fn balanced(whole: &Transformed, scope: &Scope<'_>) -> bool {
+    let end = whole.rest.as_ref().map_or(u32::MAX, |rest| rest.from);
+    whole.dropped + whole.failed.len() as u64 + kept(whole) == scope.before(end)
 }

@@ -66,6 +66,14 @@ impl Slot {
         self.call.as_ref().map_or(0, |call| call.memory_bytes())
     }
 
+    /// Makes the instance, where there is none.
+    pub(super) fn warm(&mut self, make: &dyn Make) -> Result<(), Error> {
+        if self.call.is_none() {
+            self.call = Some(make.make()?);
+        }
+        Ok(())
+    }
+
     /// Makes one call, on a fresh instance where there is none.
     pub(super) fn call(
         &mut self,

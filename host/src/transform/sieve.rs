@@ -81,7 +81,8 @@ fn rest(inputs: &Range<u32>, count: usize) -> Option<Rest> {
     ((inputs.end as usize) < count).then_some(Rest { from: inputs.end, wait: Wait::Not })
 }
 
-fn as_it_is(input: u32) -> Output {
+/// A record of the batch, untouched.
+pub(super) fn as_it_is(input: u32) -> Output {
     Output { input, index: 0, source: OutputSource::Input, annotation: None }
 }
 

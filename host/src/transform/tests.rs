@@ -2,6 +2,7 @@
 //! time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,18 +13,23 @@ use proptest::prelude::*;
 
 use super::bisect::LaneStep;
 use super::breaker::Cause;
-use super::chain::{Given, Named, StepPace, Stop, run_step};
+use super::chain::{Chain, Given, LaneChain, Named, StepPace, Stop, run_step};
+use super::code::Code;
 use super::instances::{Call, Make};
+use super::scope::Scope;
 use super::spares::Spares;
 use crate::clock::Moment;
 use crate::config::{CircuitBreaker, OnError, OnFatal, Policy};
 use crate::plugin::{CallError, Emission, Error, Inputs, Produced, Verdict};
 use crate::record::{
-    Annotation, Arena, Condition, Failure, NewRecord, Postponement, RecordRef, Rest, Transformed, Wait,
+    Annotation, Arena, Batch, Condition, Epoch, Failure, NewRecord, OffsetRange, Postponement, RecordRef,
+    Rest, TopicPartition, Transformed, Wait,
 };
 
 mod accounts;
 mod policy;
+mod probe;
+mod versions;
 
 const LIMIT: Duration = Duration::from_secs(3);
 const NOW: Moment = Moment { wall_ms: 1_000_000_000, running: Duration::from_secs(1_000) };
@@ -94,6 +100,9 @@ struct Factory {
     made: AtomicUsize,
     /// Offsets in the calls that succeeded, in order.
     seen: Arc<Mutex<Vec<u64>>>,
+    pure: bool,
+    /// Which instances cannot be made, by their numbers.
+    fails: Range<usize>,
 }
 
 impl Factory {
@@ -103,6 +112,8 @@ impl Factory {
             calls: Arc::default(),
             made: AtomicUsize::new(0),
             seen: Arc::default(),
+            pure: true,
+            fails: 0..0,
         }
     }
 
@@ -126,13 +137,41 @@ impl Factory {
             proven: &PROVEN,
             spares: &Spares::default(),
         };
-        let given = Given { batch, inputs: 0..batch.len() as u32, previous };
+        let given = Given { batch, scope: Scope::All(0..batch.len() as u32), previous };
         run_step(&named, lane, self, given, NOW).map(|(transformed, _)| transformed)
     }
 
     fn lane(&self, policy: Policy) -> Lane<'_> {
         let lane = LaneStep::new(policy.circuit_breaker.clone());
         Lane { factory: self, policy, lane, proven: AtomicBool::new(true), now: NOW }
+    }
+}
+
+impl fmt::Debug for Factory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Factory").field("calls", &self.calls()).finish_non_exhaustive()
+    }
+}
+
+impl Code for Factory {
+    fn transform(&self) -> &str {
+        "double"
+    }
+
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    fn may_block(&self) -> bool {
+        false
+    }
+
+    fn is_pure(&self) -> bool {
+        self.pure
+    }
+
+    fn make(&self, _: &TopicPartition) -> Result<Box<dyn Call>, Error> {
+        Make::make(self)
     }
 }
 
@@ -164,7 +203,7 @@ impl Lane<'_> {
             proven,
             spares: &Spares::default(),
         };
-        run_step(&named, lane, *factory, Given { batch, inputs, previous }, *now)
+        run_step(&named, lane, *factory, Given { batch, scope: Scope::All(inputs), previous }, *now)
     }
 
     fn pass(&mut self, time: Duration) {
@@ -175,7 +214,10 @@ impl Lane<'_> {
 
 impl Make for Factory {
     fn make(&self) -> Result<Box<dyn Call>, Error> {
-        self.made.fetch_add(1, Ordering::Relaxed);
+        let nth = self.made.fetch_add(1, Ordering::Relaxed);
+        if self.fails.contains(&nth) {
+            return Err(Error::Engine { text: String::from("no memory") });
+        }
         Ok(Box::new(Double {
             script: Arc::clone(&self.script),
             calls: Arc::clone(&self.calls),
@@ -227,6 +269,10 @@ fn batch_at(start: u64, records: usize) -> Arena {
 
 fn trap() -> CallError {
     CallError::Trap { message: String::from("boom"), backtrace: String::from("f"), output: String::new() }
+}
+
+fn timeout() -> CallError {
+    CallError::Timeout { limit_ms: 3_000, backtrace: String::new(), output: String::new() }
 }
 
 fn failure() -> Failure {

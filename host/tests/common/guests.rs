@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const GUESTS: [&str; 9] = [
+const GUESTS: [&str; 10] = [
     "access-log",
     "cloudwatch-logs",
     "identity",
@@ -14,6 +14,7 @@ const GUESTS: [&str; 9] = [
     "json-fields",
     "redact",
     "route",
+    "stamp",
     "test-guest",
     "test-guest-ergonomic",
 ];

@@ -17,16 +17,30 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn help_reads_as_it_did_before() {
     let workspace = Workspace::new();
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 23] = [
         &[],
         &["run"],
+        &["dev"],
         &["validate"],
+        &["explain"],
         &["ledger"],
         &["ledger", "new-chain"],
         &["ledger", "adopt"],
+        &["ledger", "rollback"],
         &["plugin"],
         &["plugin", "inspect"],
         &["bench"],
+        &["status"],
+        &["swap"],
+        &["promote"],
+        &["abort"],
+        &["weights"],
+        &["rollback"],
+        &["revisions"],
+        &["reload"],
+        &["pause"],
+        &["resume"],
+        &["drain"],
     ];
     let mut failures = Vec::new();
     for command in commands {
@@ -61,6 +75,7 @@ fn wrong_commands_are_refused() {
         &["ledger", "new-chain", "pipeline.toml"],
         &["ledger", "new-chain", "--at", "noon", "pipeline.toml"],
         &["ledger", "adopt", "pipeline.toml"],
+        &["explain"],
     ] {
         let run = workspace.host(arguments);
         assert!(
@@ -68,7 +83,14 @@ fn wrong_commands_are_refused() {
             "{arguments:?}: {run}"
         );
     }
-    for command in [&["run"][..], &["validate"], &["bench"], &["ledger", "adopt", "--from", "x"]] {
+    for command in [
+        &["run"][..],
+        &["validate"],
+        &["bench"],
+        &["ledger", "adopt", "--from", "x"],
+        &["dev"],
+        &["explain", "x", "--pipeline"],
+    ] {
         let run = workspace.host(&[command, &["none.toml"]].concat());
         run.expect(1, &["error: ", "none.toml"]);
         assert_eq!(run.stdout, "");

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,8 @@ impl Workspace {
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
+    /// What it printed: a file, for it can be read while the process runs.
+    output: PathBuf,
     pub(crate) input: Option<ChildStdin>,
     begun: Instant,
 }
@@ -125,8 +127,10 @@ impl std::fmt::Display for Run {
 impl Process {
     fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
-        let log = folder.join(format!("stderr-{}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
-        let stderr = File::create(&log).expect("the folder can be written");
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let [log, output] = ["stderr", "stdout"].map(|name| folder.join(format!("{name}-{number}.log")));
+        let [stderr, stdout] =
+            [&log, &output].map(|path| File::create(path).expect("the folder can be written"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
         command
             .args(arguments)
@@ -135,11 +139,11 @@ impl Process {
             .env("XDG_CACHE_HOME", cache())
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(stderr);
         let mut child = command.spawn().expect("the host starts");
         let input = child.stdin.take();
-        Self { child, log, input, begun: Instant::now() }
+        Self { child, log, output, input, begun: Instant::now() }
     }
 
     pub(crate) fn say(&mut self, text: &[u8]) {
@@ -152,12 +156,26 @@ impl Process {
         self.wait_for_times(words, 1);
     }
 
+    /// Waits until it has printed these words.
+    pub(crate) fn wait_for_output(&mut self, words: &str) {
+        self.wait_in(&self.output.clone(), words, 1);
+    }
+
     /// Waits until its log holds these words so often.
     pub(crate) fn wait_for_times(&mut self, words: &str, times: usize) {
-        while read_log(&self.log).matches(words).count() < times {
+        self.wait_in(&self.log.clone(), words, times);
+    }
+
+    fn wait_in(&mut self, file: &Path, words: &str, times: usize) {
+        while read_log(file).matches(words).count() < times {
             let ended = self.child.try_wait().expect("the child is ours");
             assert!(ended.is_none(), "it ended before it said `{words}`: {}", read_log(&self.log));
-            assert!(self.begun.elapsed() < PATIENCE, "it did not say `{words}`: {}", read_log(&self.log));
+            assert!(
+                self.begun.elapsed() < PATIENCE,
+                "it did not say `{words}`: {}\n{}",
+                read_log(&self.output),
+                read_log(&self.log)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -187,7 +205,7 @@ impl Process {
 
     /// Waits for its end; a process that takes too long is killed, and the test fails.
     pub(crate) fn end(self) -> Run {
-        let Self { child, log, input, begun } = self;
+        let Self { mut child, log, output, input, begun } = self;
         let pid = child.id();
         let (done, waiting) = std::sync::mpsc::channel::<()>();
         let watchdog = std::thread::spawn(move || {
@@ -197,14 +215,14 @@ impl Process {
             }
             ended
         });
-        let Output { status, stdout, .. } = child.wait_with_output().expect("it ends");
+        let status = child.wait().expect("it ends");
         // Nobody waits where the patience was over.
         let _is_told = done.send(()).is_ok();
         drop(input);
         let run = Run {
             code: status.code(),
             signal: status.signal(),
-            stdout: String::from_utf8(stdout).expect("the report is text"),
+            stdout: std::fs::read_to_string(&output).expect("the report is text"),
             stderr: read_log(&log),
             took: begun.elapsed(),
         };

@@ -70,7 +70,8 @@ impl Lake {
         let name = path.rsplit('/').next().unwrap_or_default();
         let is_entry =
             name.len() == 25 && name.strip_suffix(".json").is_some_and(|start| start.parse::<u64>().is_ok());
-        if !is_entry {
+        let is_revision = path.split('/').rev().nth(1) == Some("revision");
+        if !is_entry || is_revision {
             return;
         }
         let bytes = std::fs::read(file).expect("an entry can be read");

@@ -5,13 +5,13 @@
 //! a folder), a third of it that of each further storm. `VANNE_SEED` is the seed, which every run prints: it draws the
 //! same again, though processes never take the same time twice.
 
-mod chains;
+pub(crate) mod chains;
 mod crew;
-mod dice;
-mod load;
+pub(crate) mod dice;
+pub(crate) mod load;
 mod plugin;
 mod points;
 mod rebalances;
-mod scene;
+pub(crate) mod scene;
 mod storm;
 mod zombies;

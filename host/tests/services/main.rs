@@ -8,5 +8,8 @@ mod crash;
 mod guests;
 mod scenarios;
 mod servers;
+#[path = "../common/stamps.rs"]
+mod stamps;
 mod stores;
 mod support;
+mod swaps;

@@ -1,10 +1,8 @@
-//! `[batch]`, `[cut]` and `[host]`: how much at once, for how long, in how much memory.
+//! `[batch]` and `[cut]`: how much at once, and for how long.
 
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::Path;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::expand::absolute;
 use super::item::Item;
 use super::table::{Bounds, Table};
 use crate::config::error::{Problems, Wrong};
@@ -55,20 +53,6 @@ const CUT_RECORDS: Bounds<u64> = Bounds {
 
 const MIN_SIZE: Bounds<u64> = Bounds { least: 0, why_least: "", ..CUT_SIZE };
 
-const MEMORY: Bounds<u64> = Bounds {
-    least: 64 << 20,
-    why_least: "what the host needs for itself and a few partitions",
-    most: 1 << 44,
-    why_most: "more than any machine has",
-};
-
-const THREADS: Bounds<u64> = Bounds {
-    least: 1,
-    why_least: "or no transform would run",
-    most: 1024,
-    why_most: "since threads beyond the cores only take turns",
-};
-
 /// Firehose's default interval.
 pub(in crate::config) const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 /// Firehose's longest interval.
@@ -81,9 +65,6 @@ pub(in crate::config) const DEFAULT_BATCH_SIZE: u64 = 1 << 20;
 pub(in crate::config) const DEFAULT_BATCH_RECORDS: u64 = 10_000;
 /// Half a second of latency is the most that a batch adds to the interval.
 pub(in crate::config) const DEFAULT_BATCH_WINDOW: Duration = Duration::from_millis(500);
-/// Fits a small container.
-pub(in crate::config) const DEFAULT_MEMORY: u64 = 1 << 30;
-
 /// Reads `[batch]`.
 pub(super) fn batch(item: Option<&Item>, problems: &Problems<'_>) -> Option<Batch> {
     let table = match item {
@@ -166,21 +147,6 @@ fn check_sizes(table: &Table<'_>, cut: &Cut) {
             .hint("a range ends at `size` at the latest: lower `min_size`, or raise `size`"),
         );
     }
-}
-
-/// Reads `[host]`.
-pub(super) fn host(item: Option<&Item>, folder: &Path, problems: &Problems<'_>) -> Option<Host> {
-    let Some(item) = item else {
-        return Some(Host { memory: DEFAULT_MEMORY, threads: None, cache: None });
-    };
-    let table = Table::open(item, "host", problems)?;
-    let cache = table.get("cache").and_then(|item| item.filled(problems, "cache = \"/var/cache/vanne\""));
-    let threads = table.count("threads", &THREADS).and_then(|threads| u32::try_from(threads).ok());
-    Some(Host {
-        memory: table.size("memory", &MEMORY).unwrap_or(DEFAULT_MEMORY),
-        threads: threads.and_then(NonZeroU32::new),
-        cache: cache.map(|text| absolute(folder, Path::new(&text.value))),
-    })
 }
 
 /// Refuses batches that don't fit the memory: two wait in a lane's intake, one is worked and one filled.

@@ -112,7 +112,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let outside = Outside { folder: Path::new("/nowhere"), environment: &environment };
+        let outside = Outside { folder: Path::new("/nowhere"), environment: &environment, own: None };
         expand(written, &outside).map(|text| text.value).map_err(|wrong| wrong.message)
     }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn secret_files_lose_their_last_newline_and_have_a_bound() {
         let folder = tempfile::tempdir().expect("a folder");
-        let outside = Outside { folder: folder.path(), environment: &|_| None };
+        let outside = Outside { folder: folder.path(), environment: &|_| None, own: None };
         std::fs::write(folder.path().join("key"), "se\ncret\r\n").expect("written");
         let text = expand("<${file:key}>", &outside).map_err(|wrong| wrong.message).expect("expands");
         assert_eq!(text.value, "<se\ncret>");

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::Outside;
 use super::expand::{Text, expand};
 use crate::config::error::{Problems, Wrong, shown};
+use crate::config::kept::WITHHELD;
 
 /// The whole file: its top table.
 pub(super) struct Document {
@@ -33,6 +34,8 @@ pub(super) enum Value {
     Time(String),
     Array(Vec<Item>),
     Table(Entries),
+    /// A value that a kept configuration does not hold.
+    Withheld,
     /// Already a problem; whoever wants it stays silent.
     Broken,
 }
@@ -70,6 +73,7 @@ fn item(value: &Spanned<DeValue<'_>>, path: String, outside: &Outside<'_>, probl
         Value::Broken
     };
     let read = match value.get_ref() {
+        DeValue::String(text) if *text == WITHHELD => Value::Withheld,
         DeValue::String(text) => expand(text, outside).map_or_else(broken, Value::Text),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or_else(
             |_| broken(Wrong::new("the number is too large").hint("numbers have at most 18 digits")),
@@ -116,6 +120,14 @@ impl Item {
             Value::Time(_) => "a date or time",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",
+            Value::Withheld => {
+                let wrong = Wrong::new("stands for a value that was withheld from the ledger");
+                self.wrong(
+                    problems,
+                    wrong.hint("write the value, best as `\"${NAME}\"` or `\"${file:/path}\"`"),
+                );
+                return None;
+            }
             Value::Broken => return None,
         };
         let wrong = Wrong::new(format!("expected {expected}, found {found}"));
@@ -138,7 +150,7 @@ impl Item {
             let wrong = Wrong::new("a secret file in a value that is printed in logs");
             self.wrong(
                 problems,
-                wrong.hint("use `${NAME}` here; `${file:}` is for `options`, `properties` and a transform's `config`"),
+                wrong.hint("use `${NAME}` here; `${file:}` is for `options`, `properties`, `control_token` and a transform's `config`"),
             );
             return None;
         }

@@ -1,14 +1,12 @@
 //! The top of the file, and what must hold between its tables.
 
-use std::path::Path;
-
-use sha2::{Digest as _, Sha256};
-
+use super::Outside;
 use super::item::{Document, Item, Value};
 use super::table::Table;
-use super::{cut, filter, sinks, source, transforms};
+use super::{cut, filter, host, sinks, source, swap, transforms};
 use crate::config::error::{Problems, Wrong, shown};
-use crate::config::model::{Pipeline, Sink};
+use crate::config::kept::Kept;
+use crate::config::model::{Batch, Host, Ledger, Pipeline, Sink, Source, Swap};
 
 /// The version of this notation.
 const VERSION: i64 = 1;
@@ -19,42 +17,93 @@ const RESERVED: [&str; 1] = ["dead_letter"];
 /// Characters of a name at the most: it is part of paths, labels and group ids.
 const LONGEST: usize = 63;
 
-/// Reads the whole file.
+/// What a file says about one host, and no revision fixes.
+struct Facts {
+    source: Source,
+    batch: Batch,
+    ledger: Option<Ledger>,
+    swap: Swap,
+    host: Host,
+}
+
+/// Reads the whole file; of a kept configuration, what it holds.
 pub(super) fn read(
     document: &Document,
-    folder: &Path,
-    text: &str,
+    outside: &Outside<'_>,
+    kept: Kept,
     problems: &Problems<'_>,
 ) -> Option<Pipeline> {
     check_version(&Table::open_free(&document.top, problems)?, problems)?;
-    let top = Table::open(&document.top, "", problems)?;
+    let top = Table::open(&document.top, if outside.own.is_some() { "kept" } else { "" }, problems)?;
     let name = top.need("name", "name = \"access-logs\"").and_then(|item| name(item, problems));
-    let source = top.need("source", "[source]");
-    let source = source.and_then(|item| source::read(item, name.as_deref(), folder, problems));
-    let batch = cut::batch(top.get("batch"), problems);
+    let facts = match outside.own {
+        Some(own) => {
+            check_identity(own, name.as_deref(), &top);
+            Some(own_facts(own))
+        }
+        None => facts(&top, name.as_deref(), outside, problems),
+    };
     let cut = cut::cut(top.get("cut"), problems);
-    let host = cut::host(top.get("host"), folder, problems);
     let filter = top.get("filter").map(|item| filter::read(item, problems));
-    let transforms = transforms::read(top.get("transforms"), folder, problems);
-    let sinks = sinks::read(top.need("sinks", "[sinks.lake]"), folder, problems);
-    let dead_letter = top.get("dead_letter").map(|item| sinks::dead_letter(item, folder, problems));
-    let ledger = top.get("ledger").map(|item| sinks::ledger(item, folder, problems));
+    let transforms = transforms::read(top.get("transforms"), outside, problems);
+    let sinks = sinks::read(top.need("sinks", "[sinks.lake]"), outside, problems);
+    let dead_letter = top.get("dead_letter").map(|item| sinks::dead_letter(item, outside, problems));
+    let Facts { source, batch, ledger, swap, host } = facts?;
     let pipeline = Pipeline {
         name: name?,
-        source: source?,
-        batch: batch?,
+        source,
+        batch,
         cut: cut?,
         filter: flat(filter)?,
         transforms: transforms?,
         sinks: sinks?,
         dead_letter: flat(dead_letter)?.unwrap_or_default(),
-        ledger: flat(ledger)?,
-        host: host?,
-        digest: digest(text),
-        folder: folder.to_path_buf(),
+        ledger,
+        swap,
+        host,
+        digest: kept.digest.clone(),
+        kept,
+        folder: outside.folder.to_path_buf(),
+        file: outside.own.and_then(|own| own.file.clone()),
     };
     check(&pipeline, &top, problems);
     Some(pipeline)
+}
+
+fn facts(
+    top: &Table<'_>,
+    name: Option<&str>,
+    outside: &Outside<'_>,
+    problems: &Problems<'_>,
+) -> Option<Facts> {
+    let source = top.need("source", "[source]");
+    let source = source.and_then(|item| source::read(item, name, outside.folder, problems));
+    let batch = cut::batch(top.get("batch"), problems);
+    let ledger = top.get("ledger").map(|item| sinks::ledger(item, outside, problems));
+    let swap = swap::read(top.get("swap"), problems);
+    let host = host::read(top.get("host"), outside.folder, problems);
+    Some(Facts { source: source?, batch: batch?, ledger: flat(ledger)?, swap: swap?, host: host? })
+}
+
+/// Those of this host's own file. Its ledger stays where it is, also if the sinks move: the kept
+/// configuration is from there.
+fn own_facts(own: &Pipeline) -> Facts {
+    let at_default = || own.ledger_location().map(|location| Ledger { location, shared: false });
+    Facts {
+        source: own.source.clone(),
+        batch: own.batch.clone(),
+        ledger: own.ledger.clone().or_else(at_default),
+        swap: own.swap.clone(),
+        host: own.host.clone(),
+    }
+}
+
+/// A revision of another pipeline is none of this one, whatever its name became on this host.
+fn check_identity(own: &Pipeline, name: Option<&str>, top: &Table<'_>) {
+    if name.is_some_and(|name| name != own.name) {
+        let wrong = Wrong::new(format!("is another pipeline's than `{}`", own.name));
+        top.wrong("name", wrong.hint("where names hold `${}`, set the same on each host"));
+    }
 }
 
 /// Not there is fine; there and wrong is not.
@@ -64,11 +113,6 @@ fn flat<T>(value: Option<Option<T>>) -> Option<Option<T>> {
         None => Some(None),
         Some(read) => read.map(Some),
     }
-}
-
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A file of another version has other keys: nothing else would be a true problem.

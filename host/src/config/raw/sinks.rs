@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Outside;
 use super::item::{Item, Value};
 use super::pipeline::check_name;
 use super::source;
 use super::table::{Bounds, Table};
 use crate::config::Secret;
 use crate::config::error::{Problems, Wrong};
+use crate::config::kept::plain_option;
 use crate::config::location;
 use crate::config::model::{
     Broker, Compression, DeadLetter, Format, Ledger, Location, ObjectSink, Sink, Source,
@@ -45,7 +47,7 @@ const RESERVED: [(&str, &str); 5] = [
 /// Reads `[sinks]`.
 pub(super) fn read(
     item: Option<&Item>,
-    folder: &Path,
+    outside: &Outside<'_>,
     problems: &Problems<'_>,
 ) -> Option<BTreeMap<String, Sink>> {
     let table = Table::open_free(item?, problems)?;
@@ -62,14 +64,16 @@ pub(super) fn read(
         .entries()
         .map(|(name, key_at, item)| {
             let named = check_name(name).map_err(|wrong| problems.add(key_at, &item.path, wrong));
-            let sink = sink(item, folder, problems);
+            let own = outside.own.and_then(|own| own.sinks.get(name));
+            let sink =
+                sink(item, Place::new(outside, own.map(|Sink::ObjectStore(sink)| &sink.location)), problems);
             Some((named.map(|()| name.to_owned()).ok()?, sink?))
         })
         .collect();
     sinks.into_iter().collect()
 }
 
-fn sink(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Sink> {
+fn sink(item: &Item, place: Place<'_>, problems: &Problems<'_>) -> Option<Sink> {
     // Which keys a sink has depends on its type: without one, none can be called unknown.
     let types = [("object-store", ())];
     let Value::Table(_) = item.value else {
@@ -79,7 +83,7 @@ fn sink(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Sink> {
     free.need("type", "type = \"object-store\"")?;
     free.choice("type", &types)?;
     let table = Table::open(item, "sinks.NAME", problems)?;
-    let location = location(&table, folder, problems);
+    let location = location(&table, place, problems);
     let prefix = match table.get("prefix") {
         Some(item) => prefix(item, problems),
         None => Some(prefix::default()),
@@ -109,16 +113,34 @@ fn prefix(item: &Item, problems: &Problems<'_>) -> Option<crate::config::model::
     item.noted(problems, text, prefix::parse)
 }
 
+/// What reading a location needs from outside of its table.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// Where relative paths start.
+    folder: &'a Path,
+    /// The options of the same place in this host's own file, where the text is a kept configuration:
+    /// those that were withheld from it.
+    own: Option<&'a BTreeMap<String, Secret>>,
+    /// Whether the text is a kept configuration.
+    is_kept: bool,
+}
+
+impl<'a> Place<'a> {
+    fn new(outside: &Outside<'a>, own: Option<&'a Location>) -> Self {
+        Self { folder: outside.folder, own: own.map(|own| &own.options), is_kept: outside.own.is_some() }
+    }
+}
+
 /// Reads `url` and `options`.
-fn location(table: &Table<'_>, folder: &Path, problems: &Problems<'_>) -> Option<Location> {
+fn location(table: &Table<'_>, place: Place<'_>, problems: &Problems<'_>) -> Option<Location> {
     let example = "url = \"s3://bucket/path\"";
     let options = match table.get("options") {
-        Some(item) => options(item, problems),
+        Some(item) => options(item, place, problems),
         None => Some(BTreeMap::new()),
     };
     let url = table.need("url", example)?;
     let text = url.filled(problems, example)?;
-    let url = url.noted(problems, text, |text| location::parse(text, folder))?;
+    let url = url.noted(problems, text, |text| location::parse(text, place.folder))?;
     let options = options?;
     if url.scheme() == "file" && !options.is_empty() {
         let wrong = Wrong::new("a local folder takes no options");
@@ -127,24 +149,44 @@ fn location(table: &Table<'_>, folder: &Path, problems: &Problems<'_>) -> Option
     Some(Location { url, options })
 }
 
-fn options(item: &Item, problems: &Problems<'_>) -> Option<BTreeMap<String, Secret>> {
+fn options(item: &Item, place: Place<'_>, problems: &Problems<'_>) -> Option<BTreeMap<String, Secret>> {
     let table = Table::open_free(item, problems)?;
     let mut options = BTreeMap::new();
     for (name, key_at, item) in table.entries() {
-        let plain = name.to_ascii_lowercase();
-        let plain = ["aws_", "google_", "azure_"]
-            .iter()
-            .find_map(|start| plain.strip_prefix(start))
-            .unwrap_or(&plain);
+        let plain = plain_option(name);
         if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| *reserved == plain) {
             let wrong = Wrong::new(format!("this option is the host's own: {reason}"));
             problems.add(key_at, &item.path, wrong.hint("remove it"));
         }
-        if let Some(value) = scalar(item, problems) {
+        let value = match (&item.value, place.is_kept) {
+            (Value::Withheld, true) => withheld(item, name, place.own, problems),
+            _ => scalar(item, problems),
+        };
+        if let Some(value) = value {
             options.insert(name.to_owned(), value);
         }
     }
     Some(options)
+}
+
+/// The value of this host's own option of that name, whatever way its name is written.
+fn withheld(
+    item: &Item,
+    name: &str,
+    own: Option<&BTreeMap<String, Secret>>,
+    problems: &Problems<'_>,
+) -> Option<Secret> {
+    let alike = |(other, _): &(&String, &Secret)| plain_option(other) == plain_option(name);
+    let found = own.and_then(|own| own.get_key_value(name).or_else(|| own.iter().find(alike)));
+    if found.is_none() {
+        let wrong =
+            Wrong::new("was withheld from the ledger, and this host's own file has no such option here");
+        item.wrong(
+            problems,
+            wrong.hint("write it into this host's file, or as a reference, such as `\"${NAME}\"`, into the file that made the revision"),
+        );
+    }
+    found.map(|(_, value)| value.clone())
 }
 
 /// A text, number or flag as a text that is never shown.
@@ -164,7 +206,7 @@ pub(super) fn scalar(item: &Item, problems: &Problems<'_>) -> Option<Secret> {
 }
 
 /// Reads `[dead_letter]`.
-pub(super) fn dead_letter(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<DeadLetter> {
+pub(super) fn dead_letter(item: &Item, outside: &Outside<'_>, problems: &Problems<'_>) -> Option<DeadLetter> {
     let table = Table::open(item, "dead_letter", problems)?;
     let topic = match table.get("topic") {
         Some(item) => {
@@ -176,7 +218,10 @@ pub(super) fn dead_letter(item: &Item, folder: &Path, problems: &Problems<'_>) -
     // A topic alone leaves the objects where they are by default.
     let has_place = ["url", "options"].iter().any(|key| table.get(key).is_some());
     let location = match has_place || table.get("topic").is_none() {
-        true => Some(location(&table, folder, problems)?),
+        true => {
+            let own = outside.own.and_then(|own| own.dead_letter.location.as_ref());
+            Some(location(&table, Place::new(outside, own), problems)?)
+        }
         false => None,
     };
     if location.as_ref().is_some_and(|location| location::within_vanne(&location.url)) {
@@ -206,9 +251,9 @@ pub(super) fn check_dead_letter_topic(
 }
 
 /// Reads `[ledger]`.
-pub(super) fn ledger(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Ledger> {
+pub(super) fn ledger(item: &Item, outside: &Outside<'_>, problems: &Problems<'_>) -> Option<Ledger> {
     let table = Table::open(item, "ledger", problems)?;
-    let location = location(&table, folder, problems)?;
+    let location = location(&table, Place::new(outside, None), problems)?;
     let shared = table.flag("shared").unwrap_or(false);
     if shared && location.url.scheme() != "file" {
         let wrong = Wrong::new("`shared` is for a ledger in a local folder that several machines see");

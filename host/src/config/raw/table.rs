@@ -8,7 +8,7 @@ use crate::config::error::{Problems, Wrong, shown};
 use crate::config::units;
 
 /// Every table and its keys: what is refused as unknown, and what is suggested instead.
-const TABLES: [(&str, &[&str]); 14] = [
+const TABLES: [(&str, &[&str]); 16] = [
     (
         "",
         &[
@@ -22,6 +22,7 @@ const TABLES: [(&str, &[&str]); 14] = [
             "sinks",
             "dead_letter",
             "ledger",
+            "swap",
             "host",
         ],
     ),
@@ -52,12 +53,33 @@ const TABLES: [(&str, &[&str]); 14] = [
     ("transforms.grants", &["clock", "random", "env", "files", "network"]),
     ("sinks.NAME", &["type", "url", "options", "prefix", "format", "compression", "buffer", "default"]),
     ("sinks.NAME.buffer", &["size"]),
-    ("host", &["memory", "threads", "cache"]),
+    ("swap", &["watch", "probe", "prove", "rollback"]),
+    ("swap.rollback", &["batches", "window", "records", "failed", "dropped", "time"]),
+    ("host", &["memory", "threads", "cache", "control", "control_token"]),
 ];
 
 /// Keys of the tables that say where something is kept.
 const PLACES: [(&str, &[&str]); 2] =
     [("dead_letter", &["url", "options", "topic"]), ("ledger", &["url", "options", "shared"])];
+
+/// Keys of a kept configuration, which has fewer.
+const KEPT: [(&str, &[&str]); 2] = [
+    ("kept", &["version", "name", "cut", "filter", "transforms", "sinks", "dead_letter"]),
+    (
+        "kept transforms",
+        &[
+            "name",
+            "config",
+            "limits",
+            "grants",
+            "retries",
+            "max_record_age",
+            "on_error",
+            "on_fatal",
+            "circuit_breaker",
+        ],
+    ),
+];
 
 /// An open table.
 pub(super) struct Table<'a> {
@@ -75,7 +97,7 @@ pub(super) struct Bounds<T> {
 }
 
 impl<'a> Table<'a> {
-    /// Opens a table of a kind (a name of `TABLES` or `PLACES`), and notes keys that it doesn't have.
+    /// Opens a table of a kind (a name of `TABLES`, `PLACES` or `KEPT`), and notes keys that it doesn't have.
     pub(super) fn open(item: &'a Item, kind: &str, problems: &'a Problems<'a>) -> Option<Self> {
         let table = Self::open_free(item, problems)?;
         let known = keys(kind);
@@ -232,7 +254,7 @@ impl<'a> Table<'a> {
 }
 
 fn keys(kind: &str) -> &'static [&'static str] {
-    TABLES.iter().chain(&PLACES).find(|(name, _)| *name == kind).map_or(&[], |(_, keys)| keys)
+    TABLES.iter().chain(&PLACES).chain(&KEPT).find(|(name, _)| *name == kind).map_or(&[], |(_, keys)| keys)
 }
 
 fn unknown_key(key: &str, kind: &str, known: &[&'static str]) -> Wrong {

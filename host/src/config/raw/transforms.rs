@@ -1,10 +1,11 @@
 //! `[[transforms]]`: which components run, in which order, with what.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Number, Value as Json};
 
+use super::Outside;
 use super::expand::absolute;
 use super::item::{Entries, Item, Value};
 use super::pipeline::name;
@@ -18,7 +19,11 @@ use crate::config::units::show_size;
 const MOST: usize = 32;
 
 /// Reads the list.
-pub(super) fn read(item: Option<&Item>, folder: &Path, problems: &Problems<'_>) -> Option<Vec<Transform>> {
+pub(super) fn read(
+    item: Option<&Item>,
+    outside: &Outside<'_>,
+    problems: &Problems<'_>,
+) -> Option<Vec<Transform>> {
     let Some(item) = item else { return Some(Vec::new()) };
     let Value::Array(items) = &item.value else {
         return item.expected(problems, "a list of tables", "[[transforms]]");
@@ -27,7 +32,7 @@ pub(super) fn read(item: Option<&Item>, folder: &Path, problems: &Problems<'_>) 
         item.wrong(problems, Wrong::new(format!("{} transforms are too many: at most {MOST}", items.len())));
         return None;
     }
-    let transforms: Vec<_> = items.iter().map(|item| transform(item, folder, problems)).collect();
+    let transforms: Vec<_> = items.iter().map(|item| transform(item, outside, problems)).collect();
     let mut names = BTreeSet::new();
     for (transform, item) in transforms.iter().zip(items) {
         if let Some(transform) = transform.as_ref().filter(|found| !names.insert(found.name.clone())) {
@@ -39,21 +44,24 @@ pub(super) fn read(item: Option<&Item>, folder: &Path, problems: &Problems<'_>) 
     transforms.into_iter().collect()
 }
 
-fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Transform> {
-    let table = Table::open(item, "transforms", problems)?;
+fn transform(item: &Item, outside: &Outside<'_>, problems: &Problems<'_>) -> Option<Transform> {
+    let kind = if outside.own.is_some() { "kept transforms" } else { "transforms" };
+    let table = Table::open(item, kind, problems)?;
     let name = table.need("name", "name = \"parse\"").and_then(|item| name(item, problems));
-    let plugin = table.need("plugin", "plugin = \"plugins/parse.wasm\"");
-    let plugin = plugin.and_then(|item| file(item, "plugin = \"plugins/parse.wasm\"", folder, problems));
-    let build = match table.get("build") {
-        Some(item) => Some(build(item, folder, problems)?),
-        None => None,
+    let (plugin, build) = match outside.own {
+        Some(own) => {
+            let own = own.transforms.iter().find(|own| Some(&own.name) == name.as_ref());
+            let (plugin, build) = own.map(|own| (own.plugin.clone(), own.build.clone())).unwrap_or_default();
+            (Some(plugin), build)
+        }
+        None => component(&table, outside.folder, problems)?,
     };
     let config = match table.get("config") {
         Some(item) => config(item, problems)?,
         None => "{}".into(),
     };
     let limits = limits::read(table.get("limits"), problems);
-    let grants = grants::read(table.get("grants"), folder, problems);
+    let grants = grants::read(table.get("grants"), outside.folder, problems);
     let policy = policy::read(&table, problems);
     Some(Transform {
         name: name?,
@@ -66,13 +74,23 @@ fn transform(item: &Item, folder: &Path, problems: &Problems<'_>) -> Option<Tran
     })
 }
 
-/// A path that may be relative, and is not an address.
-pub(super) fn file(
-    item: &Item,
-    example: &str,
+/// Where the component is, and how it is made.
+fn component(
+    table: &Table<'_>,
     folder: &Path,
     problems: &Problems<'_>,
-) -> Option<std::path::PathBuf> {
+) -> Option<(Option<PathBuf>, Option<Build>)> {
+    let example = "plugin = \"plugins/parse.wasm\"";
+    let plugin = table.need("plugin", example).and_then(|item| file(item, example, folder, problems));
+    let build = match table.get("build") {
+        Some(item) => Some(build(item, folder, problems)?),
+        None => None,
+    };
+    Some((plugin, build))
+}
+
+/// A path that may be relative, and is not an address.
+pub(super) fn file(item: &Item, example: &str, folder: &Path, problems: &Problems<'_>) -> Option<PathBuf> {
     let text = item.filled(problems, example)?;
     if let Some((scheme, _)) = text.written.split_once("://") {
         let wrong = Wrong::new(format!("unknown kind of address `{}://`", shown(scheme)));
@@ -120,6 +138,7 @@ pub(super) fn json(item: &Item, problems: &Problems<'_>) -> Json {
         Value::Boolean(flag) => Json::Bool(*flag),
         Value::Array(items) => items.iter().map(|item| json(item, problems)).collect(),
         Value::Table(entries) => Json::Object(object(entries, problems)),
+        Value::Withheld => item.expected(problems, "a value", "key = \"value\"").unwrap_or(Json::Null),
         Value::Broken => Json::Null,
     }
 }

@@ -13,12 +13,14 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::entry::{self, Placed};
 use super::stager::{Place, Stager};
-use crate::batch::{Chunk, ClosedRange};
+use crate::batch::{Chunk, ClosedRange, OpenRange};
 use crate::crash;
 use crate::ledger::{self, Chain, INLINE_BYTES_MAX, Kind, LastEntry, Outcome, Tail};
 use crate::pipeline::context::Context;
+use crate::pipeline::cpu::{Pool, Turn};
 use crate::pipeline::error::chain_text;
 use crate::pipeline::names::Names;
+use crate::pipeline::revisions::Shape;
 use crate::record::CutCause;
 use crate::retry::Backoff;
 use crate::source::Command;
@@ -26,14 +28,24 @@ use crate::source::Command;
 /// Everything that a cut needs to become an entry.
 pub(super) struct Cut {
     pub(super) context: Arc<Context>,
+    /// What made it.
+    pub(super) shape: Arc<Shape>,
     pub(super) chain: Arc<Chain>,
     pub(super) tail: Tail,
     pub(super) names: Names,
     pub(super) cause: CutCause,
-    pub(super) closed: ClosedRange,
     pub(super) stager: Option<Stager>,
     /// Chunks that were handed out and have not reached the stager.
     pub(super) outbox: VecDeque<Chunk>,
+}
+
+/// The range of a cut.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Its objects are closed.
+    Closed(ClosedRange),
+    /// They are still to be closed, which the lane does not wait for.
+    Open(Box<OpenRange>),
 }
 
 /// How a cut ended.
@@ -54,8 +66,8 @@ pub(super) struct Committing {
 }
 
 impl Committing {
-    pub(super) fn start(cut: Cut) -> Self {
-        Self { task: tokio::spawn(cut.commit()) }
+    pub(super) fn start(cut: Cut, ending: Ending) -> Self {
+        Self { task: tokio::spawn(cut.commit(ending)) }
     }
 }
 
@@ -82,28 +94,28 @@ pub(super) async fn commit_offset(context: &Context, chain: &Chain, names: &Name
 }
 
 impl Cut {
-    async fn commit(mut self) -> Result<Settled, Error> {
-        let Some(placed) = self.place_bytes().await? else { return Ok(Settled::Again) };
-        let entry = entry::build(&self, &placed);
+    async fn commit(mut self, ending: Ending) -> Result<Settled, Error> {
+        let closed = self.close(ending).await?;
+        let accounts = closed.accounts.clone();
+        let Some(placed) = self.place_bytes(closed).await? else { return Ok(Settled::Again) };
+        let entry = entry::build(&self, &accounts, &placed);
         crash::point("entry:before-create");
         match self.chain.create(&self.tail, &entry, &placed.inline).await? {
             Outcome::Mine(last) => {
                 crash::point("entry:created");
-                let tail =
-                    self.patiently(|| self.chain.publish(last.clone(), &self.context.publisher)).await?;
+                let tail = self.patiently(|| self.chain.publish(last.clone(), &*self.context.shapes)).await?;
                 crash::point("publish:done");
-                self.context.publisher.objects.drop_staged(&entry).await;
+                self.shape.delivery.objects.drop_staged(&entry).await;
                 self.context.count(&entry);
                 self.commit_tail(&tail).await;
                 // A lane that was stopped for long may find that others went on behind its entry.
                 Ok(if tail.end == entry.end { Settled::Committed(tail) } else { Settled::Adopted(tail) })
             }
             Outcome::Theirs(last) => {
-                let tail =
-                    self.patiently(|| self.chain.follow(last.clone(), &self.context.publisher)).await?;
+                let tail = self.patiently(|| self.chain.follow(last.clone(), &*self.context.shapes)).await?;
                 self.commit_tail(&tail).await;
                 // Another writer's entry was read at this start, so that this attempt's can't stand.
-                self.context.publisher.objects.drop_staged(&entry).await;
+                self.shape.delivery.objects.drop_staged(&entry).await;
                 Ok(Settled::Adopted(tail))
             }
         }
@@ -134,17 +146,28 @@ impl Cut {
         }
     }
 
+    /// The range, once its objects are closed.
+    async fn close(&self, ending: Ending) -> Result<ClosedRange, Error> {
+        match ending {
+            Ending::Closed(closed) => Ok(closed),
+            Ending::Open(mut range) => {
+                let closing = self.context.pools.run(Pool::Cpu, Turn::InOrder, move || range.cut());
+                Ok(closing.await??)
+            }
+        }
+    }
+
     /// Brings all bytes of the cut to where the entry will say they are; `None`: they were lost.
-    async fn place_bytes(&mut self) -> Result<Option<Placed>, Error> {
-        let chunks: Vec<Chunk> =
-            self.outbox.drain(..).chain(std::mem::take(&mut self.closed.chunks)).collect();
+    async fn place_bytes(&mut self, closed: ClosedRange) -> Result<Option<Placed>, Error> {
+        let chunks: Vec<Chunk> = self.outbox.drain(..).chain(closed.chunks).collect();
         let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
         let stager = self.stager.take();
         let are_whole = chunks.iter().all(|chunk| chunk.last.is_some());
-        if stager.is_none() && !self.closed.handed_out && are_whole && bytes <= INLINE_BYTES_MAX {
+        if stager.is_none() && !closed.handed_out && are_whole && bytes <= INLINE_BYTES_MAX {
             return Ok(Some(Placed::inline(chunks)));
         }
-        let place = Place { context: Arc::clone(&self.context), names: self.names.clone() };
+        let (context, shape) = (Arc::clone(&self.context), Arc::clone(&self.shape));
+        let place = Place { context, shape, names: self.names.clone() };
         let mut stager = stager.unwrap_or_else(|| Stager::start(place));
         for chunk in chunks {
             stager.send(chunk).await?;

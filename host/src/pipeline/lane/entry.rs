@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::commit::{Cut, Inline};
 use super::stager::StagedObject;
-use crate::batch::{Chunk, ObjectSummary, SinkAccounts};
+use crate::batch::{Accounts, Chunk, ObjectSummary, SinkAccounts};
 use crate::clock;
-use crate::ledger::{ENTRY_VERSION, Entry, ObjectEntry, SinkEntry, Staged, TransformEntry};
+use crate::ledger::{ENTRY_VERSION, Entry, ObjectEntry, RolloutMode, SinkEntry, Staged, TransformEntry};
 use crate::sink::object_store::{ObjectName, checksum};
 
 /// An object of a cut, and where its bytes wait.
@@ -62,9 +62,11 @@ impl Placed {
 }
 
 /// The entry of a cut whose bytes are placed.
-pub(super) fn build(cut: &Cut, placed: &Placed) -> Entry {
-    let accounts = &cut.closed.accounts;
-    let context = &cut.context;
+pub(super) fn build(cut: &Cut, accounts: &Accounts, placed: &Placed) -> Entry {
+    let shape = &cut.shape;
+    // A shadow's output is in no object.
+    let candidate = shape.candidate.iter().filter(|it| matches!(it.mode, RolloutMode::Share { .. }));
+    let candidate = candidate.flat_map(|it| &it.version.provenance);
     let cut_ms = clock::now_ms();
     let sinks = accounts
         .sinks
@@ -74,7 +76,7 @@ pub(super) fn build(cut: &Cut, placed: &Placed) -> Entry {
         .collect();
     Entry {
         version: ENTRY_VERSION,
-        pipeline: context.config.name.clone(),
+        pipeline: shape.config.name.clone(),
         topic: cut.chain.topic().name.clone(),
         topic_id: cut.chain.topic().id.clone(),
         partition: cut.chain.partition(),
@@ -91,10 +93,10 @@ pub(super) fn build(cut: &Cut, placed: &Placed) -> Entry {
         kept: accounts.kept,
         unplaced: accounts.unplaced,
         sinks,
-        transforms: context.provenance.iter().map(transform_entry).collect(),
-        candidate: Vec::new(),
-        revision: 0,
-        config_digest: context.config.digest.clone(),
+        transforms: shape.stable.provenance.iter().map(transform_entry).collect(),
+        candidate: candidate.map(transform_entry).collect(),
+        revision: shape.revision,
+        config_digest: shape.config.digest.clone(),
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
@@ -129,7 +131,7 @@ fn object_entry(cut: &Cut, sink: &str, number: u32, object: &PlacedObject, cut_m
         oldest_ms: summary.oldest_ms.unwrap_or(-1),
         cut_ms,
     };
-    let targets = &cut.context.targets;
+    let targets = &cut.shape.delivery.targets;
     ObjectEntry {
         path: targets.final_path(sink, &name),
         staged: object.staged.clone(),
@@ -140,7 +142,7 @@ fn object_entry(cut: &Cut, sink: &str, number: u32, object: &PlacedObject, cut_m
         last_offset: summary.last_offset,
         content_type: Some(targets.content_type(sink).to_owned()),
         content_encoding: None,
-        variant: crate::record::Variant::Stable,
-        runs: Vec::new(),
+        variant: summary.variant,
+        runs: summary.runs.clone(),
     }
 }

@@ -16,6 +16,7 @@ use crate::batch::{Chunk, ObjectSummary};
 use crate::crash;
 use crate::pipeline::context::Context;
 use crate::pipeline::names::Names;
+use crate::pipeline::revisions::Shape;
 use crate::sink::object_store::{StageError, StagedWriter};
 
 /// Chunks that a range may have on their way: one, which is being sent. The next one waits in the lane,
@@ -36,6 +37,7 @@ pub(super) struct StagedObject {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) context: Arc<Context>,
+    pub(super) shape: Arc<Shape>,
     pub(super) names: Names,
 }
 
@@ -181,14 +183,14 @@ async fn stage(
 impl Place {
     fn begin(&self, chunk: &Chunk, cancel: &CancellationToken) -> Result<(String, StagedWriter), Error> {
         let path = self.names.staged(&chunk.sink, chunk.object)?;
-        let labels = self.context.labels(&self.names);
-        let writer = self.context.targets.writer(&chunk.sink, &path, &labels, cancel);
+        let labels = self.shape.labels(&self.names, chunk.variant);
+        let writer = self.shape.delivery.targets.writer(&chunk.sink, &path, &labels, cancel);
         Ok((path, writer))
     }
 
     /// Removes finished objects of a range that was given up before any create: no entry can name them.
     async fn drop_own(&self, staged: &[StagedObject]) {
         let staged = staged.iter().map(|object| (object.sink.to_string(), object.staged.clone()));
-        self.context.publisher.objects.discard(staged.collect()).await;
+        self.shape.delivery.objects.discard(staged.collect()).await;
     }
 }

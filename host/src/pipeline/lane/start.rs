@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use crate::pipeline::Stats;
 use crate::pipeline::context::Context;
 use crate::pipeline::error::chain_text;
 use crate::pipeline::names::Names;
+use crate::pipeline::roster::Facts;
 use crate::record::{CutCause, OffsetRange, TopicPartition};
 use crate::retry::Backoff;
 use crate::source::kafka::Watermarks;
@@ -51,13 +52,13 @@ pub(in crate::pipeline) fn start(
 ) -> (Handle, impl Future<Output = Result<Ended, Error>> + Send) {
     let (sender, control) = mpsc::channel(CONTROL_MESSAGES);
     let abandon = CancellationToken::new();
-    let position = Arc::new(AtomicU64::new(0));
-    let handle = Handle { control: sender, abandon: abandon.clone(), position: Arc::clone(&position) };
+    let facts = context.roster.enter(&origin);
+    let handle = Handle { control: sender, abandon: abandon.clone(), facts: Arc::clone(&facts) };
     let life = async move {
         tokio::select! {
             biased;
             () = abandon.cancelled() => Ok(Ended::Abandoned),
-            ended = live(context, origin, hint, until, control, position) => ended,
+            ended = live(context, origin, hint, until, control, facts) => ended,
         }
     };
     (handle, life)
@@ -69,28 +70,37 @@ async fn live(
     hint: Hint,
     until: Option<u64>,
     mut control: mpsc::Receiver<Control>,
-    position: Arc<AtomicU64>,
+    facts: Arc<Facts>,
 ) -> Result<Ended, Error> {
-    let begin = Lane::begin(context, origin, hint, until, position);
-    let mut later_until = None;
+    let begin = Lane::begin(context, origin, hint, until, facts);
+    let mut told = Told::default();
     let taken_over = tokio::select! {
         biased;
         // Nothing is taken in yet, so there is nothing to deliver.
-        () = drain_asked(&mut control, &mut later_until) => return Ok(Ended::Drained),
+        () = drain_asked(&mut control, &mut told) => return Ok(Ended::Drained),
         lane = begin => lane,
     };
     let mut lane = taken_over?;
     lane.control = control;
-    lane.until = later_until.or(lane.until);
+    lane.until = told.until.or(lane.until);
+    lane.is_paused = told.pause;
     lane.work().await
 }
 
-/// Ends when the lane is to drain before it has begun; takes note of its end meanwhile.
-async fn drain_asked(control: &mut mpsc::Receiver<Control>, until: &mut Option<u64>) {
+/// What a lane was told before it had begun.
+#[derive(Debug, Default)]
+struct Told {
+    until: Option<u64>,
+    pause: bool,
+}
+
+/// Ends when the lane is to drain before it has begun; takes note of what else it is told meanwhile.
+async fn drain_asked(control: &mut mpsc::Receiver<Control>, told: &mut Told) {
     loop {
         match control.recv().await {
             Some(Control::OutOfRange | Control::Resume) => {}
-            Some(Control::Until(end)) => *until = Some(end),
+            Some(Control::Until(end)) => told.until = Some(end),
+            Some(Control::Pause(pause)) => told.pause = pause,
             Some(Control::Drain { .. }) | None => return,
         }
     }
@@ -102,7 +112,7 @@ impl Lane {
         origin: TopicPartition,
         mut hint: Hint,
         until: Option<u64>,
-        shared_position: Arc<AtomicU64>,
+        facts: Arc<Facts>,
     ) -> Result<Self, Error> {
         let chain = Arc::new(context.chain(&origin)?);
         let tail = {
@@ -119,26 +129,38 @@ impl Lane {
             }
         };
         crash::point("lane:taken-over");
-        if tail.last.as_ref().is_some_and(|last| context.made(&last.entry)) {
-            context.transforms.prove();
+        let shapes = context.shapes.watch();
+        let shape = context.shapes.shape();
+        if tail.last.as_ref().is_some_and(|last| shape.made(&last.entry)) {
+            shape.stable.chain.prove();
         }
         let start = tail.end;
         let names = Names::draw(&origin, &context.staging_lane(&origin)?, start)?;
         let (intake, outlet) = source::intake();
         let epoch = context.next_epoch();
-        shared_position.store(start, Ordering::Relaxed);
+        facts.position.store(start, Ordering::Relaxed);
         tracing::debug!(lane = %origin, start, "taken over");
         context.memory.enter();
         let (_, control) = mpsc::channel(1);
         let mut lane = Self {
-            work: Some(Work::new(&context, context.lane_chain(&origin), start)),
+            work: Some(Work::new(&shape, &origin, start)),
             pressure: context.memory.watch(),
+            shape,
+            shapes,
+            wanted: None,
+            first: None,
+            looking: None,
+            switched: None,
+            is_unproven: false,
+            is_unable: false,
+            is_paused: false,
+            taken_at: None,
             names,
             chain,
             epoch,
             tail,
             position: start,
-            shared_position,
+            facts,
             outlet,
             cut_off: false,
             control,
@@ -155,6 +177,8 @@ impl Lane {
         // Even a lane that is at its end: the group waits for an answer to each partition that it gave.
         lane.context.tell(Command::Assign { partition: origin, start, epoch, intake }).await;
         lane.commit_what_others_could_not(&hint).await;
+        lane.look_at_shapes();
+        lane.follow_revision().await?;
         Ok(lane)
     }
 
@@ -272,8 +296,8 @@ async fn try_take_over(
         Hint::Known(commit) => commit.as_ref(),
         Hint::ToBeAsked => None,
     };
-    if let Some(tail) = chain.take_over(commit, &context.publisher).await? {
-        context.targets.collect_garbage(chain, &tail).await;
+    if let Some(tail) = chain.take_over(commit, &*context.shapes).await? {
+        context.shapes.shape().delivery.targets.collect_garbage(chain, &tail).await;
         return Ok(tail);
     }
     let earliest = context.watermarks(origin).await?.low;

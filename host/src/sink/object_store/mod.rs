@@ -16,7 +16,7 @@ mod publish;
 mod stage;
 
 pub use error::{PublishError, StageError};
-pub use label::{Provenance, content_type};
-pub use name::{ObjectName, expand, extension};
+pub use label::{Provenance, Version, content_type};
+pub use name::{ObjectName, ParsedName, expand, extension};
 pub use publish::Publisher;
 pub use stage::{Finished, StagedWriter, checksum};

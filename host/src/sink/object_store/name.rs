@@ -1,10 +1,11 @@
 //! What objects are called.
 //!
-//! Owns the form of final paths: `<sink prefix><prefix><topic>-<partition>-<start>-<n>-<nonce>.<ext>`.
+//! Owns the form of final paths: `<sink prefix><prefix><topic>-<partition>-<start>-<n>-<nonce>.<ext>`, and the
+//! reverse of its last part.
 //! Invariant: two objects of different entries, attempts or numbers never share a path, whatever the
 //! prefix; sorting the names of one partition in one folder sorts them by offset.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 
@@ -44,7 +45,7 @@ impl ObjectName<'_> {
         let time_ms = if self.oldest_ms == NO_TIMESTAMP { self.cut_ms } else { self.oldest_ms };
         let mut path = String::from(sink_prefix);
         path.push_str(&expand(prefix, time_ms, self.topic, self.partition));
-        let nonce = self.nonce.get(..8).unwrap_or(self.nonce);
+        let nonce = self.nonce.get(..NONCE_DIGITS).unwrap_or(self.nonce);
         write!(
             path,
             "{}-{}-{:020}-{:04}-{nonce}.{extension}",
@@ -55,6 +56,70 @@ impl ObjectName<'_> {
         )
         .expect("writing to a string can't fail");
         path
+    }
+}
+
+/// Digits of the nonce that stand in a name.
+const NONCE_DIGITS: usize = 8;
+
+/// What the file name of an object tells, whichever pipeline and sink it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedName {
+    /// The topic, cut where it is very long ([`ParsedName::is_of`]).
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// First offset of the range.
+    pub start: u64,
+    /// Number of the object among those of its sink in this range.
+    pub number: u32,
+    /// The first digits of the nonce.
+    pub nonce: String,
+    /// The end of the name, such as `jsonl.zst`.
+    pub extension: &'static str,
+}
+
+impl ParsedName {
+    /// The reverse of the last part of [`ObjectName::path`]; `None` for every file name that it would not
+    /// give.
+    #[must_use]
+    pub fn parse(file: &str) -> Option<Self> {
+        let (rest, end) = file.rsplit_once('-')?;
+        let (nonce, end) = end.split_once('.')?;
+        let extension = extensions().find(|known| *known == end)?;
+        let mut parts = rest.rsplitn(4, '-');
+        let (number, start, partition) = (parts.next()?, parts.next()?, parts.next()?);
+        let name = Self {
+            topic: parts.next()?.to_owned(),
+            partition: partition.parse().ok().filter(|partition| *partition >= 0)?,
+            start: start.parse().ok()?,
+            number: number.parse().ok()?,
+            nonce: nonce.to_owned(),
+            extension,
+        };
+        let is_nonce = nonce.len() == NONCE_DIGITS
+            && nonce.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_topic = !name.topic.is_empty() && name.topic == short(&name.topic);
+        (is_nonce && is_topic && name.to_string() == file).then_some(name)
+    }
+
+    /// Whether the object is of this topic, as far as its name tells.
+    #[must_use]
+    pub fn is_of(&self, topic: &str) -> bool {
+        short(topic) == self.topic
+    }
+
+    /// The topic's name, where it stands in the object's name as it is.
+    #[must_use]
+    pub fn whole_topic(&self) -> Option<&str> {
+        (self.topic.len() < TOPIC_BYTES_MAX).then_some(&self.topic)
+    }
+}
+
+impl fmt::Display for ParsedName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, start, number, nonce, extension } = self;
+        write!(formatter, "{topic}-{partition}-{start:020}-{number:04}-{nonce}.{extension}")
     }
 }
 
@@ -116,6 +181,13 @@ pub fn extension(format: Format, compression: Compression) -> &'static str {
     }
 }
 
+/// Every extension that there is.
+fn extensions() -> impl Iterator<Item = &'static str> {
+    let formats = [Format::JsonLines, Format::Raw];
+    let compressions = [Compression::None, Compression::Gzip, Compression::Zstd];
+    formats.into_iter().flat_map(move |format| compressions.map(|compression| extension(format, compression)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +246,55 @@ mod tests {
         assert_eq!(text, "logs/p=12/t=20150517100503");
     }
 
+    #[test]
+    fn names_that_no_object_has_are_told() {
+        let right = "access-logs-7-00000000000009999999-0002-01234567.jsonl.zst";
+        let name = ParsedName::parse(right).expect("an object has it");
+        assert_eq!((&*name.topic, name.partition, name.start), ("access-logs", 7, 9_999_999));
+        assert_eq!((name.number, &*name.nonce, name.extension), (2, "01234567", "jsonl.zst"));
+        for wrong in [
+            "",
+            "data.jsonl",
+            "7-00000000000009999999-0002-01234567.jsonl",
+            "-7-00000000000009999999-0002-01234567.jsonl",
+            "t-07-00000000000009999999-0002-01234567.jsonl",
+            "t-+7-00000000000009999999-0002-01234567.jsonl",
+            "t-2147483648-00000000000009999999-0002-01234567.jsonl",
+            "t-7-9999999-0002-01234567.jsonl",
+            "t-7-00000000000009999999-2-01234567.jsonl",
+            "t-7-00000000000009999999-00002-01234567.jsonl",
+            "t-7-00000000000009999999-0002-0123456.jsonl",
+            "t-7-00000000000009999999-0002-0123456G.jsonl",
+            "t-7-00000000000009999999-0002-01234567.parquet",
+            "t-7-00000000000009999999-0002-01234567.jsonl.zst.tmp",
+            "00000000000009999999-0123456789abcdef-lake-0.staged",
+        ] {
+            assert_eq!(ParsedName::parse(wrong), None, "{wrong}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_name_is_read_as_it_was_written(
+            topic in "[a-zA-Z0-9._-]{1,249}",
+            (partition, start, number) in (0..i32::MAX, any::<u64>(), any::<u32>()),
+            nonce in "[0-9a-f]{16}",
+            extension in proptest::sample::select(extensions().collect::<Vec<_>>()),
+        ) {
+            let path = ObjectName { topic: &topic, partition, start, nonce: &nonce, number, ..name() }
+                .path("a/b-c/", &hourly(), extension);
+            let file = path.rsplit('/').next().unwrap_or_default();
+            let read = ParsedName::parse(file).expect("it was written so");
+            prop_assert_eq!((read.partition, read.start, read.number), (partition, start, number));
+            prop_assert!(read.is_of(&topic) && nonce.starts_with(&read.nonce) && read.extension == extension);
+            prop_assert!(read.whole_topic().is_none_or(|whole| whole == topic));
+        }
+
+        #[test]
+        fn any_file_name_is_read_or_told(file in ".{0,60}") {
+            prop_assert!(ParsedName::parse(&file).is_none_or(|name| name.to_string() == file));
+        }
+
         #[test]
         fn different_objects_have_different_paths(
             topic in "[a-zA-Z0-9._-]{1,249}",

@@ -45,12 +45,9 @@ impl Publisher {
     /// See [`PublishError`]. Where an object is [`PublishError::Missing`] and the entry is known to be
     /// closed, a reader removed it: then that is no error.
     pub async fn publish(&self, entry: &Entry, inline: &Bytes) -> Result<(), PublishError> {
-        let provenance = Provenance::of(entry);
         // Made before the stream is, whose type then holds no closure and is `Send`.
-        let each: Vec<_> = entry
-            .objects()
-            .map(|(sink, object)| self.publish_object(sink, object, inline, &provenance))
-            .collect();
+        let each: Vec<_> =
+            entry.objects().map(|(sink, object)| self.publish_object(sink, object, entry, inline)).collect();
         futures::stream::iter(each).buffer_unordered(IN_FLIGHT).try_collect::<()>().await
     }
 
@@ -58,8 +55,8 @@ impl Publisher {
         &self,
         sink: &str,
         object: &ObjectEntry,
+        entry: &Entry,
         inline: &Bytes,
-        provenance: &Provenance,
     ) -> Result<(), PublishError> {
         let Some(store) = self.stores.get(sink) else {
             return Err(PublishError::UnknownSink { sink: sink.to_owned(), path: object.path.clone() });
@@ -69,7 +66,7 @@ impl Publisher {
             Staged::Path(staged) => one.move_staged(staged).await?,
             Staged::Inline { start, bytes } => {
                 let body = slice(inline, *start, *bytes).ok_or_else(|| one.not_inline())?;
-                one.put(body, provenance).await?;
+                one.put(body, &Provenance::of(entry, object.variant)).await?;
             }
         }
         crash::point("publish:object-placed");

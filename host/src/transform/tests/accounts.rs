@@ -35,7 +35,7 @@ fn annotations_add_up_along_a_chain_and_emit_starts_anew() {
 }
 
 /// What a scripted transform does with a record, by number.
-fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Answer, CallError> {
+pub(super) fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Answer, CallError> {
     let emit = |outputs: u8, failures: usize| {
         Answer::Emit((0..outputs).map(|nth| Some(vec![nth])).collect(), failures)
     };
@@ -50,26 +50,27 @@ fn scripted(action: u8, record: &RecordRef<'_>) -> Result<Answer, CallError> {
         9 => emit(2, 2),
         10 => emit(0, 1),
         11 => return Err(trap()),
+        13 => return Err(timeout()),
         _ => Answer::Retry(wish("Later")),
     })
 }
 
 /// Which action a record meets in a step: the same in the doubles and in the model.
-fn action(actions: &[u8], step: usize, offset: u64, index: u32) -> u8 {
+pub(super) fn action(actions: &[u8], step: usize, offset: u64, index: u32) -> u8 {
     let mixed = (step as u64 * 7 + offset * 31 + u64::from(index) * 13) as usize;
     actions[mixed % actions.len()]
 }
 
 /// What an input becomes, looked at alone.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Dropped,
     Failed,
     Kept { outputs: u32, partial: u32 },
     Postponed,
 }
 
-fn model(actions: &[u8], steps: usize, offset: u64) -> Fate {
+pub(super) fn model(actions: &[u8], steps: usize, offset: u64) -> Fate {
     let (mut records, mut partial) = (1, 0);
     for step in 0..steps {
         let (mut next, mut failed) = (0, 0);

@@ -145,10 +145,6 @@ fn a_failure_stops_the_pipeline_after_what_was_before_it_where_the_policy_says_s
     }
 }
 
-fn timeout() -> CallError {
-    CallError::Timeout { limit_ms: 3_000, backtrace: String::new(), output: String::new() }
-}
-
 #[test]
 fn a_call_that_takes_too_long_ends_the_run_until_one_record_is_left() {
     let factory = poison([5], timeout());

@@ -11,29 +11,29 @@ use super::dice::Dice;
 use crate::support::kafka::{Kafka, Message};
 
 /// How many records each partition has. Nothing but the load is in the topic, so these are the ends of its logs, too.
-pub(super) type Counts = BTreeMap<i32, u64>;
+pub(crate) type Counts = BTreeMap<i32, u64>;
 
 /// Makes the record of a partition and a number.
-pub(super) type Make = fn(i32, u64) -> Message;
+pub(crate) type Make = fn(i32, u64) -> Message;
 
 /// How much load.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Records of one burst, all of one partition.
-    pub(super) burst: (u64, u64),
+    pub(crate) burst: (u64, u64),
     /// Milliseconds between bursts.
-    pub(super) pause: (u64, u64),
+    pub(crate) pause: (u64, u64),
 }
 
 /// A thread that produces until it is told to end.
-pub(super) struct Load {
+pub(crate) struct Load {
     ends: Arc<AtomicBool>,
     thread: JoinHandle<Counts>,
 }
 
 impl Load {
     /// Goes on behind the records that are there.
-    pub(super) fn start(topic: &str, counts: Counts, pace: Pace, make: Make, mut dice: Dice) -> Self {
+    pub(crate) fn start(topic: &str, counts: Counts, pace: Pace, make: Make, mut dice: Dice) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let (told, topic) = (ends.clone(), topic.to_owned());
         let thread = std::thread::spawn(move || {
@@ -53,14 +53,14 @@ impl Load {
     }
 
     /// Ends it; all that it produced is acknowledged.
-    pub(super) fn finish(self) -> Counts {
+    pub(crate) fn finish(self) -> Counts {
         self.ends.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
 /// Adds so many records to every partition.
-pub(super) fn add(topic: &str, counts: &mut Counts, records: u64, make: Make) {
+pub(crate) fn add(topic: &str, counts: &mut Counts, records: u64, make: Make) {
     for (partition, next) in counts {
         Kafka::shared().produce(topic, &messages(*partition, *next..*next + records, make));
         *next += records;
@@ -72,9 +72,9 @@ fn messages(partition: i32, numbers: Range<u64>, make: Make) -> Vec<Message> {
 }
 
 /// Partitions without a record.
-pub(super) fn none(partitions: i32) -> Counts {
+pub(crate) fn none(partitions: i32) -> Counts {
     (0..partitions).map(|partition| (partition, 0)).collect()
 }
 
 /// How long hosts that are well may take to deliver what a test has produced.
-pub(super) const DELIVERY: Duration = Duration::from_secs(90);
+pub(crate) const DELIVERY: Duration = Duration::from_secs(90);

@@ -16,35 +16,35 @@ use crate::support::reader::{Look, Reader};
 use crate::support::stores::{Kind, Store};
 
 /// Where the objects go.
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     Folder,
     Store(&'a Store),
 }
 
 impl Place<'_> {
     /// The store of a kind that all tests share.
-    pub(super) fn shared(kind: Kind) -> Self {
+    pub(crate) fn shared(kind: Kind) -> Self {
         Self::Store(Store::shared(kind))
     }
 }
 
 /// See the module.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     name: &'static str,
     seed: u64,
     begun: Instant,
     folder: Option<TempDir>,
-    pub(super) topic: String,
+    pub(crate) topic: String,
     /// Where the ledger and everything else is.
-    pub(super) root: Location,
+    pub(crate) root: Location,
     /// Where the objects are.
-    pub(super) lake: Location,
-    pub(super) pipeline: PathBuf,
+    pub(crate) lake: Location,
+    pub(crate) pipeline: PathBuf,
 }
 
 impl Scene {
     /// A topic of so many partitions, and a pipeline from it to a place.
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &'static str,
         place: Place<'_>,
         partitions: i32,
@@ -75,12 +75,12 @@ impl Scene {
 
     /// A line of progress, for `--nocapture`.
     #[expect(clippy::print_stderr, reason = "who watches a storm wants to see it")]
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         eprintln!("{:>6.1} s  {}: {text}", self.begun.elapsed().as_secs_f64(), self.name);
     }
 
     /// The same pipeline, read by another group.
-    pub(super) fn pipeline_of_group(&self, group: &str) -> PathBuf {
+    pub(crate) fn pipeline_of_group(&self, group: &str) -> PathBuf {
         let text = std::fs::read_to_string(&self.pipeline).expect("it was written");
         let text = text.replace("[source]\n", &format!("[source]\ngroup = \"{}-{group}\"\n", self.topic));
         let file = self.pipeline.with_file_name(format!("{group}.toml"));
@@ -89,29 +89,29 @@ impl Scene {
     }
 
     /// How many lines of the hosts' logs hold a text.
-    pub(super) fn logged(&self, text: &str) -> usize {
+    pub(crate) fn logged(&self, text: &str) -> usize {
         let folder = self.folder.as_ref().expect("it is there until the end").path();
         let logs = logs(folder).into_iter().filter_map(|log| std::fs::read_to_string(log).ok());
         logs.map(|log| log.lines().filter(|line| line.contains(text)).count()).sum()
     }
 
     /// A host that runs until it is told to end.
-    pub(super) fn host(&self) -> Host {
+    pub(crate) fn host(&self) -> Host {
         Launch::run(&self.pipeline).start()
     }
 
     /// Runs one host, which nobody disturbs, to the ends of the partitions.
-    pub(super) fn run_to_the_end(&self) {
+    pub(crate) fn run_to_the_end(&self) {
         Launch::run_until_end(&self.pipeline).start().expect_exit(DELIVERY, 0);
     }
 
     /// Looks with a reader that knows of no look before.
-    pub(super) fn look(&self) -> Look {
+    pub(crate) fn look(&self) -> Look {
         Reader::at(&self.lake).look()
     }
 
     /// Everything is there once, in order; the chains say the same of it, and a take-over leaves no garbage.
-    pub(super) fn assert_delivered(&self, counts: &Counts, judge: impl FnOnce(&Look)) -> Chains {
+    pub(crate) fn assert_delivered(&self, counts: &Counts, judge: impl FnOnce(&Look)) -> Chains {
         self.run_to_the_end();
         let look = self.look();
         judge(&look);
@@ -158,16 +158,16 @@ fn logs(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Small cuts, many of them, which travel in their entries.
-pub(super) fn small_cuts(pipeline: Pipeline) -> Pipeline {
+pub(crate) fn small_cuts(pipeline: Pipeline) -> Pipeline {
     pipeline.set("cut.interval", r#""300ms""#).set("cut.records", "200")
 }
 
 /// The same where records are small; of records of 2,500 B, a cut is four objects that are staged.
-pub(super) fn staged_cuts(pipeline: Pipeline) -> Pipeline {
+pub(crate) fn staged_cuts(pipeline: Pipeline) -> Pipeline {
     small_cuts(pipeline)
         .set("sinks.lake.compression", r#""none""#)
         .set("sinks.lake.buffer", r#"{ size = "128KiB" }"#)
 }
 
 /// How long a host may take to drain when nothing is in its way.
-pub(super) const DRAIN: Duration = Duration::from_secs(25);
+pub(crate) const DRAIN: Duration = Duration::from_secs(25);

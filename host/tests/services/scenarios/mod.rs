@@ -210,7 +210,9 @@ fn is_own(path: &str) -> bool {
 fn entries(bucket: &Location) -> Vec<Value> {
     let entry = |path: &str| {
         let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
-        name.is_some_and(|name| name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()))
+        let is_revision = path.split('/').rev().nth(1) == Some("revision");
+        !is_revision
+            && name.is_some_and(|name| name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let files = everything(bucket).into_iter().filter(|(path, _)| is_own(path) && entry(path));
     let parsed = files.map(|(path, bytes)| {

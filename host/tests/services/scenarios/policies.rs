@@ -137,7 +137,12 @@ fn a_plugin_that_has_worked_before_is_not_stopped_by_one_record_after_a_restart(
     let (host, _) = story.scene.run_until_end_as(2);
     assert_says(&host.stderr(), &["transform `guest` gave up: that one"]);
     story.scene.assert_delivered(20);
+    // What the file said before is known, and was superseded: that it holds again is for a person to say.
     story.configure("");
+    let (host, _) = story.scene.run_until_end_as(2);
+    assert_says(&host.stderr(), &["is revision 1, which was superseded", "revision 2", "--to 1"]);
+    let said = story.scene.command(&["ledger", "rollback", "--to", "1"]);
+    assert_says(&said, &["revision 3 has the content of revision 1 again"]);
     story.scene.run_until_end();
     assert_eq!(story.letter_offsets("Fatal"), [10, 21]);
     story.scene.assert_delivered(30);

@@ -41,6 +41,7 @@ impl Pipeline {
                 r#"{ "session.timeout.ms" = "1000", "heartbeat.interval.ms" = "250", "topic.metadata.refresh.interval.ms" = "1000" }"#,
             )
             .set("batch.window", r#""50ms""#)
+            .set("host.control", r#""off""#)
             .set("cut.interval", r#""300ms""#)
             .set("sinks.lake.type", r#""object-store""#)
             .set("sinks.lake.url", format!("{:?}", sink.url))
@@ -216,6 +217,11 @@ impl Host {
     /// SIGUSR1: lanes that a circuit breaker holds try again.
     pub(crate) fn try_held(&self) {
         signal(self.pid(), Signal::User1);
+    }
+
+    /// SIGHUP: it reads its pipeline file again.
+    pub(crate) fn reload(&self) {
+        signal(self.pid(), Signal::HangUp);
     }
 
     /// Waits for its end; `None` when the deadline passes first.

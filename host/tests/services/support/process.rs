@@ -30,6 +30,7 @@ pub(crate) enum Signal {
     Terminate,
     Interrupt,
     User1,
+    HangUp,
 }
 
 impl Signal {
@@ -41,6 +42,7 @@ impl Signal {
             Self::Terminate => "TERM",
             Self::Interrupt => "INT",
             Self::User1 => "USR1",
+            Self::HangUp => "HUP",
         }
     }
 }

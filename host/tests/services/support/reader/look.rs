@@ -79,7 +79,7 @@ impl Look {
     }
 
     /// In a partition, all of an object with a higher start offset comes after all of one with a lower; and in one
-    /// folder, all of a later piece of an entry after all of an earlier.
+    /// folder, all of a later piece of an entry after all of an earlier one of the same version.
     fn disorder_across_objects(&self) -> Vec<(i32, String)> {
         let mut spans = BTreeMap::<i32, Vec<Span<'_>>>::new();
         for object in &self.objects {
@@ -175,12 +175,16 @@ fn disorder_of_entries(entries: &[&[Span<'_>]]) -> Vec<String> {
     found
 }
 
+/// Pieces of two versions of a plugin, which tell themselves apart by their stamps, have no order among each other.
 fn disorder_of_pieces(entry: &[Span<'_>]) -> Vec<String> {
-    let folder =
-        |span: &Span<'_>| span.object.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let of_order = |span: &Span<'_>| {
+        let folder = span.object.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        (folder.to_owned(), span.object.stamps.first().copied().flatten())
+    };
     let mut pieces: Vec<_> = entry.iter().collect();
-    pieces.sort_by_key(|span| (folder(span), span.object.piece));
-    let in_order = |pair: &[&Span<'_>]| folder(pair[0]) != folder(pair[1]) || pair[0].last < pair[1].first;
+    pieces.sort_by_key(|span| (of_order(span), span.object.piece));
+    let in_order =
+        |pair: &[&Span<'_>]| of_order(pair[0]) != of_order(pair[1]) || pair[0].last < pair[1].first;
     let wrong = pieces.windows(2).filter(|pair| !in_order(pair));
     wrong
         .map(|pair| format!("`{}` does not come before `{}`", pair[0].object.path, pair[1].object.path))

@@ -2,7 +2,8 @@
 //!
 //! It uses nothing of the host: the object_store crate for stores, plain file calls for folders, the extension for the
 //! compression. Records are JSON lines with the partition `p` and the number `n` that they were produced with, and
-//! optionally `i`, which of the outputs of that input it is; see [`Message::numbered`](super::kafka::Message::numbered).
+//! optionally `i`, which of the outputs of that input it is, and `stamp`, which version of a plugin made it; see
+//! [`Message::numbered`](super::kafka::Message::numbered).
 //! It ignores `_vanne/`, as every reader may, and nothing else.
 //!
 //! Invariant: a [`Look`] holds what was visible at some moment between its begin and its end, no more.

@@ -18,6 +18,8 @@ struct Line {
     n: u64,
     #[serde(default)]
     i: u32,
+    #[serde(default)]
+    stamp: Option<u32>,
 }
 
 /// One object: where it lies, what its name says, and its records in order.
@@ -29,6 +31,8 @@ pub(crate) struct Object {
     /// Which object of its entry it is, from the name.
     pub(crate) piece: Option<u64>,
     pub(crate) records: Vec<Record>,
+    /// What the plugin `stamp` wrote into each of them, if it did.
+    pub(crate) stamps: Vec<Option<u32>>,
 }
 
 /// Whether a name is one of a temporary file in a local folder: hidden, as most readers understand it, or object_store's.
@@ -46,15 +50,16 @@ pub(super) fn parse(path: &str, content: &[u8]) -> Result<Object, String> {
     if !text.is_empty() && !text.ends_with(b"\n") {
         return Err("ends in the middle of a line".to_owned());
     }
-    let mut records = Vec::new();
+    let (mut records, mut stamps) = (Vec::new(), Vec::new());
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|error| {
             format!("has a line that is not a numbered record, {error}: {}", String::from_utf8_lossy(line))
         })?;
         records.push(Record { partition: line.p, number: line.n, index: line.i });
+        stamps.push(line.stamp);
     }
     let (start, piece) = numbers_of_name(path);
-    Ok(Object { path: path.to_owned(), start, piece, records })
+    Ok(Object { path: path.to_owned(), start, piece, records, stamps })
 }
 
 /// Decompresses by the extension of the name.

@@ -92,6 +92,20 @@ fn pieces_of_an_entry_have_an_order_in_their_folder_only() {
 }
 
 #[test]
+fn pieces_of_an_entry_have_an_order_in_their_version_only() {
+    let folder = scratch("oracle");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name.rsplit('/').next().unwrap_or(name));
+        std::fs::write(path, text).expect("written");
+    };
+    write(FIRST, "{\"p\":0,\"n\":1,\"stamp\":1}\n");
+    write(SECOND_PIECE, "{\"p\":0,\"n\":0,\"stamp\":2}\n");
+    let look = Reader::folder(folder.path()).look();
+    look.assert_exactly_once(&BTreeMap::from([(0, 2)]));
+    assert_eq!(look.objects.iter().map(|object| &*object.stamps).collect::<Vec<_>>(), [[Some(1)], [Some(2)]]);
+}
+
+#[test]
 fn half_an_object_is_found() {
     let folder = scratch("oracle");
     std::fs::write(folder.path().join(FIRST.replace('/', "-")), "{\"p\":0,\"n\":0}\n{\"p\":0,")

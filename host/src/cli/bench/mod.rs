@@ -1,10 +1,14 @@
 //! `host bench`: what a pipeline costs on this machine.
 
+mod alternate;
+mod swaps;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use tokio::sync::Notify;
+
+use alternate::Alternation;
 
 use super::exit::{Exit, print, refusal, say_refused};
 use super::usage::Usage;
@@ -22,6 +26,13 @@ pub(super) struct Arguments {
     /// Bytes of each record: a JSON object.
     #[arg(long, default_value_t = 1200)]
     bytes: usize,
+    /// Swap the first transform's component so often under load, and print what that costs. Each swap takes
+    /// a second or two, for which there have to be records.
+    #[arg(long, value_name = "N", requires = "with")]
+    swaps: Option<u16>,
+    /// The other component, which the first transform's own takes turns with.
+    #[arg(long, value_name = "FILE", requires = "swaps")]
+    with: Option<PathBuf>,
 }
 
 /// Fills the topic, runs the pipeline over it, and prints what that cost.
@@ -38,16 +49,29 @@ pub(super) async fn run(arguments: Arguments, json: bool) -> Exit {
 async fn try_run(arguments: &Arguments, json: bool) -> Result<(), String> {
     let config = config::load(&arguments.pipeline).map_err(|error| error.to_string())?;
     config::check_files(&config).map_err(|error| error.to_string())?;
+    let alternation = match (arguments.swaps, &arguments.with) {
+        (Some(swaps), Some(with)) => Some(Alternation::new(&config, with, swaps.into())?),
+        _ => None,
+    };
     let preload = Preload { records: arguments.records, bytes: arguments.bytes };
     pipeline::preload(&config, preload).await.map_err(|error| refusal(&error))?;
-    let options = RunOptions { until_end: true, quiet: json };
+    let options = RunOptions { until_end: true, quiet: json, unwatched: false };
     let before = Usage::now();
     let begun = Instant::now();
     let prepared = pipeline::prepare(config, options).await.map_err(|error| refusal(&error))?;
-    let summary =
-        prepared.run(std::future::pending(), &Notify::new()).await.map_err(|error| refusal(&error))?;
+    let (summary, swaps) = match alternation {
+        Some(alternation) => {
+            let (summary, swaps) = alternation.run(prepared).await?;
+            (summary, Some(swaps))
+        }
+        None => {
+            let summary = prepared.run(std::future::pending()).await;
+            (summary.map_err(|error| refusal(&error))?, None)
+        }
+    };
     let after = Usage::now();
     let figures = Figures {
+        swaps,
         records: Stats::get(&summary.stats.read),
         bytes: Stats::get(&summary.stats.bytes),
         seconds: begun.elapsed().as_secs_f64(),
@@ -59,6 +83,7 @@ async fn try_run(arguments: &Arguments, json: bool) -> Result<(), String> {
 }
 
 struct Figures {
+    swaps: Option<swaps::Figures>,
     records: u64,
     bytes: u64,
     seconds: f64,
@@ -90,12 +115,13 @@ impl Figures {
             "cpu_seconds_per_million_records": self.cpu_seconds_per_million(),
             "object_megabytes_per_cpu_second": self.megabytes_per_core_second(),
             "peak_memory_bytes": self.peak_memory_bytes,
+            "swaps": self.swaps,
         })
         .to_string()
     }
 
     fn text(&self) -> String {
-        format!(
+        let figures = format!(
             "records                     {:>12}\nrecords/s                   {:>12.0}\n\
              CPU seconds/million records {:>12.2}\nobject MB/s per core        {:>12.1}\n\
              peak memory, MiB            {:>12.0}",
@@ -104,6 +130,10 @@ impl Figures {
             self.cpu_seconds_per_million(),
             self.megabytes_per_core_second(),
             self.peak_memory_bytes as f64 / (1 << 20) as f64,
-        )
+        );
+        match &self.swaps {
+            Some(swaps) => format!("{figures}\n\n{}", swaps.text()),
+            None => figures,
+        }
     }
 }
