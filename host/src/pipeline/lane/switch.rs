@@ -104,9 +104,9 @@ impl Lane {
         let next = Arc::clone(&shape);
         let pool = self.pool_of(shape.may_block());
         let ended = self.run_work(pool, Turn::Urgent, move |work| work.switch(next)).await?;
-        self.take_ahead();
         let cause = self.cut_wanted.take().unwrap_or(CutCause::Swap);
         if !ended.is_empty() {
+            self.take_ahead();
             let next = Names::draw(&self.names.origin, self.names.lane(), self.position)?;
             let cut = commit::Cut {
                 context: Arc::clone(&self.context),
