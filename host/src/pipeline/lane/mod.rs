@@ -396,6 +396,11 @@ impl Lane {
         let closed = self.run_work(Pool::Cpu, Turn::InOrder, Work::cut).await??;
         self.take_ahead();
         self.is_unproven = false;
+        self.commit(cause, Ending::Closed(closed))
+    }
+
+    /// Begins to commit what the lane's shape made of a range that has ended at the position.
+    fn commit(&mut self, cause: CutCause, ending: Ending) -> Result<(), Error> {
         let next = Names::draw(&self.names.origin, self.names.lane(), self.position)?;
         self.note_held();
         let cut = commit::Cut {
@@ -408,7 +413,7 @@ impl Lane {
             stager: self.stager.take(),
             outbox: std::mem::take(&mut self.outbox),
         };
-        self.committing = Some(Committing::start(cut, Ending::Closed(closed)));
+        self.committing = Some(Committing::start(cut, ending));
         Ok(())
     }
 

@@ -115,19 +115,7 @@ impl Lane {
         facts: Arc<Facts>,
     ) -> Result<Self, Error> {
         let chain = Arc::new(context.chain(&origin)?);
-        let tail = {
-            let permit = context.take_overs.acquire().await;
-            let taking_over = take_over(&context, &chain, &origin, &mut hint);
-            tokio::pin!(taking_over);
-            match tokio::time::timeout(PERMIT_HOLD, &mut taking_over).await {
-                Ok(tail) => tail?,
-                // What this one waits for (a topic of dead letters, say) must not keep the others from beginning.
-                Err(_) => {
-                    drop(permit);
-                    taking_over.await?
-                }
-            }
-        };
+        let tail = take_over_in_turn(&context, &chain, &origin, &mut hint).await?;
         crash::point("lane:taken-over");
         let shapes = context.shapes.watch();
         let shape = context.shapes.shape();
@@ -259,6 +247,24 @@ impl Lane {
         }
         self.rewind(self.tail.end).await
     }
+}
+
+/// Takes a chain over while not too many others are.
+async fn take_over_in_turn(
+    context: &Arc<Context>,
+    chain: &Chain,
+    origin: &TopicPartition,
+    hint: &mut Hint,
+) -> Result<Tail, Error> {
+    let permit = context.take_overs.acquire().await;
+    let taking_over = take_over(context, chain, origin, hint);
+    tokio::pin!(taking_over);
+    if let Ok(tail) = tokio::time::timeout(PERMIT_HOLD, &mut taking_over).await {
+        return tail;
+    }
+    // What this one waits for (a topic of dead letters, say) must not keep the others from beginning.
+    drop(permit);
+    taking_over.await
 }
 
 /// The chain's tail with its last entry published; waits for a store that is away.

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::commit::{self, Committing, Ending};
+use super::commit::Ending;
 use super::{Error, Lane};
 use crate::pipeline::cpu::Turn;
-use crate::pipeline::names::Names;
 use crate::pipeline::revisions::{Pause, Shape};
 use crate::record::{Batch, CutCause};
 
@@ -107,24 +106,12 @@ impl Lane {
         let cause = self.cut_wanted.take().unwrap_or(CutCause::Swap);
         if !ended.is_empty() {
             self.take_ahead();
-            let next = Names::draw(&self.names.origin, self.names.lane(), self.position)?;
-            let cut = commit::Cut {
-                context: Arc::clone(&self.context),
-                shape: Arc::clone(&self.shape),
-                chain: Arc::clone(&self.chain),
-                tail: self.tail.clone(),
-                names: std::mem::replace(&mut self.names, next),
-                cause,
-                stager: self.stager.take(),
-                outbox: std::mem::take(&mut self.outbox),
-            };
-            self.committing = Some(Committing::start(cut, Ending::Open(ended)));
+            self.commit(cause, Ending::Open(ended))?;
         }
         tracing::debug!(lane = %self.names.origin, revision = shape.revision, from = self.position,
             "the lane goes on under another revision");
         self.shape = shape;
         self.is_unproven = true;
-        self.note_held();
         self.resume();
         self.switched = Some(Switched { noticed, began, ended: Instant::now() });
         Ok(())

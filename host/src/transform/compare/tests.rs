@@ -129,14 +129,36 @@ fn what_says_the_same_is_equal() {
     }
 }
 
+/// What two versions made of a record, and how that is told.
+type Difference = (Made, Made, &'static [&'static str]);
+
+fn assert_told(table: Vec<Difference>) {
+    for (old, new, expected) in table {
+        let found = examples(old, new);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|line| {
+                if line.starts_with(',') {
+                    format!("offset 101{line}")
+                } else {
+                    format!("offset 101: {line}")
+                }
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+/// The record, changed.
+fn changed(change: fn(&mut Record)) -> Made {
+    let mut record = record(r#"{"a":1}"#);
+    change(&mut record);
+    Made::Records(vec![record])
+}
+
 #[test]
-fn differences_have_a_kind_a_place_and_both_sides() {
-    let of = |change: fn(&mut Record)| {
-        let mut record = record(r#"{"a":1}"#);
-        change(&mut record);
-        Made::Records(vec![record])
-    };
-    let table: Vec<(Made, Made, &[&str])> = vec![
+fn fates_and_numbers_of_outputs_that_differ_are_told() {
+    assert_told(vec![
         (Made::Same, Made::Dropped, &["fate: `delivered` became `dropped`"]),
         (Made::Dropped, Made::Failed("Bad"), &["fate: `dropped` became `failed: ProcessingFailed Bad: why`"]),
         (
@@ -164,11 +186,17 @@ fn differences_have_a_kind_a_place_and_both_sides() {
             Made::Records(vec![record("1"), record("3")]),
             &[", output 1: value at $: `2` became `3`"],
         ),
-        (Made::Same, of(|it| it.key = None), &["key: `k` became nothing"]),
-        (Made::Same, of(|it| it.key = Some("l")), &["key: `k` became `l`"]),
-        (Made::Same, of(|it| it.timestamp_ms = 8), &["timestamp: `7` became `8`"]),
-        (Made::Same, of(|it| it.headers = vec![("h", "2")]), &["headers at h: `h: 1` became `h: 2`"]),
-        (Made::Same, of(|it| it.headers.clear()), &["headers at h: `h: 1` became nothing"]),
+    ]);
+}
+
+#[test]
+fn parts_of_a_record_that_differ_are_told() {
+    assert_told(vec![
+        (Made::Same, changed(|it| it.key = None), &["key: `k` became nothing"]),
+        (Made::Same, changed(|it| it.key = Some("l")), &["key: `k` became `l`"]),
+        (Made::Same, changed(|it| it.timestamp_ms = 8), &["timestamp: `7` became `8`"]),
+        (Made::Same, changed(|it| it.headers = vec![("h", "2")]), &["headers at h: `h: 1` became `h: 2`"]),
+        (Made::Same, changed(|it| it.headers.clear()), &["headers at h: `h: 1` became nothing"]),
         (
             annotation("r", "1", "h"),
             annotation("s", "2", "i"),
@@ -178,7 +206,13 @@ fn differences_have_a_kind_a_place_and_both_sides() {
                 "headers at x: `x: h` became `x: i`",
             ],
         ),
-        (Made::Same, of(|it| it.value = None), &[r#"value: `{"a":1}` became nothing"#]),
+    ]);
+}
+
+#[test]
+fn values_that_differ_are_told_with_their_place() {
+    assert_told(vec![
+        (Made::Same, changed(|it| it.value = None), &[r#"value: `{"a":1}` became nothing"#]),
         (
             Made::Same,
             value(r#"{"a":2,"b":[]}"#),
@@ -192,21 +226,7 @@ fn differences_have_a_kind_a_place_and_both_sides() {
         (Made::Same, value(r#"{"a":"1"}"#), &[r#"type at $.a: `1` became `"1"`"#]),
         (Made::Same, value("plain"), &[r#"type at $: `{"a":1}` became `plain`"#]),
         (value("plain"), value("other"), &["value: `plain` became `other`"]),
-    ];
-    for (old, new, expected) in table {
-        let found = examples(old, new);
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|line| {
-                if line.starts_with(',') {
-                    format!("offset 101{line}")
-                } else {
-                    format!("offset 101: {line}")
-                }
-            })
-            .collect();
-        assert_eq!(found, expected);
-    }
+    ]);
 }
 
 #[test]

@@ -4,19 +4,25 @@ use std::time::Duration;
 
 use super::stage::{FIRST, Stage, keyed};
 use crate::crash::dice::Dice;
-use crate::crash::load;
+use crate::crash::load::{self, Counts};
 use crate::stamps::{Mode, stamped, write};
+use crate::support::host::Host;
 use crate::support::{PATIENCE, until};
 
-#[test]
-fn a_file_that_changed_is_taken_on_sighup_as_a_whole_or_not_at_all() {
-    let name = "reload";
+/// A host that has delivered 50 records of each of two partitions.
+fn working(name: &'static str) -> (Stage, Counts, Host) {
     let dice = Dice::for_test(name);
     let stage = Stage::new(name, 2, 1, &dice, |pipeline| pipeline);
     let mut counts = load::none(2);
     load::add(&stage.scene.topic, &mut counts, 50, keyed);
     let mut host = stage.host_with_lanes(0, 2);
     stage.await_records(&mut host, 100);
+    (stage, counts, host)
+}
+
+#[test]
+fn a_file_that_changed_is_taken_on_sighup_as_a_whole_or_not_at_all() {
+    let (stage, mut counts, mut host) = working("reload");
 
     // Another compression: the sink is built anew.
     stage.rewrite(0, |pipeline| pipeline.set("sinks.lake.compression", r#""gzip""#));
@@ -80,13 +86,7 @@ fn a_component_that_is_built_anew_is_taken_when_it_is_seen() {
 
 #[test]
 fn a_pause_stops_reading_and_a_drain_ends_the_host() {
-    let name = "operated";
-    let dice = Dice::for_test(name);
-    let stage = Stage::new(name, 2, 1, &dice, |pipeline| pipeline);
-    let mut counts = load::none(2);
-    load::add(&stage.scene.topic, &mut counts, 50, keyed);
-    let mut host = stage.host_with_lanes(0, 2);
-    stage.await_records(&mut host, 100);
+    let (stage, mut counts, mut host) = working("operated");
     assert_eq!(stage.told(0, &["pause", stage.name()])["state"], "paused");
     load::add(&stage.scene.topic, &mut counts, 50, keyed);
     let came = until(Duration::from_secs(3), || stage.scene.look().records() > 100);
